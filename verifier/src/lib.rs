@@ -1,1 +1,51 @@
-//! Queue.
+#![doc = include_str!("../README.md")]
+
+mod algorithm;
+#[cfg(feature = "fetch")]
+mod blocking;
+mod builder;
+mod claims;
+mod clock;
+mod doctor;
+mod error;
+mod header;
+mod health;
+mod json;
+mod jws;
+mod key;
+mod policy;
+mod session;
+mod signature;
+mod token;
+mod verifier;
+
+pub use algorithm::{Algorithm, UnknownAlgorithm};
+pub use builder::{Builder, ConfigError};
+pub use clock::{Clock, SystemClock};
+pub use error::{Error, ErrorCode, ErrorKind};
+pub use jws::JwsVerifier;
+pub use key::KeySource;
+pub use policy::{Audiences, Profile, Require, UnknownProfile};
+pub use session::Session;
+pub use signature::CryptoBackend;
+pub use verifier::Verifier;
+
+/// The error of each room, for callers who look further than [`ErrorCode`].
+pub mod errors {
+    pub use crate::claims::ClaimsError;
+    pub use crate::header::HeaderError;
+    #[cfg(feature = "fetch")]
+    pub use crate::key::fetch::FetchError;
+    pub use crate::key::jwk::JwkSetError;
+    pub use crate::key::pem::PemError;
+    pub use crate::key::{JwkRefused, KeyError, Kid};
+    pub use crate::signature::SignatureError;
+    pub use crate::token::TokenError;
+}
+
+/// What a verifier says of itself and of a token, for people.
+pub mod report {
+    pub use crate::doctor::{CheckReport, Outcome, Report};
+    pub use crate::health::{KeyStatus, RefreshStatus, RefusedKey, Status};
+    pub use crate::session::{Freshness, KeySetState, StatusState};
+}

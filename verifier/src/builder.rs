@@ -1,0 +1,331 @@
+//! Builder: settings → a [`Verifier`] that is right, or an error before anything starts.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::algorithm::Algorithm;
+use crate::clock::{Clock, SystemClock};
+use crate::key::cache::KeyCache;
+#[cfg(feature = "fetch")]
+use crate::key::fetch::{FetchError, Fetcher};
+use crate::key::jwk::{self, JwkSetError};
+use crate::key::pem::{self, PemError};
+#[cfg(feature = "fetch")]
+use crate::key::refresh::Refresher;
+use crate::key::{JwkSet, KeySource, MAX_JWK_SET};
+use crate::policy::{
+    Audiences, DEFAULT_LEEWAY, HeaderPolicy, MAX_LEEWAY, Profile, Require, ValidationPolicy,
+};
+use crate::signature::CryptoBackend;
+use crate::verifier::{Inner, Verifier};
+
+/// How long keys serve past their lifetime while the issuer cannot be reached, unless set.
+const DEFAULT_STALE_LIMIT: Duration = Duration::from_secs(3600);
+/// The most that can be set.
+const MAX_STALE_LIMIT: Duration = Duration::from_secs(24 * 3600);
+
+/// Settings of a [`Verifier`]; made by [`Verifier::builder`].
+#[derive(Debug)]
+#[must_use = "a builder does nothing until `build`"]
+pub struct Builder {
+    issuer: String,
+    audiences: Audiences,
+    keys: KeySource,
+    algorithms: Vec<Algorithm>,
+    profile: Profile,
+    leeway: Duration,
+    stale_limit: Duration,
+    require: Require,
+    backend: CryptoBackend,
+    clock: Arc<dyn Clock>,
+}
+
+impl Builder {
+    pub(crate) fn new(issuer: String, audiences: Audiences) -> Self {
+        Self {
+            issuer,
+            audiences,
+            keys: KeySource::default(),
+            algorithms: vec![Algorithm::RS256],
+            profile: Profile::default(),
+            leeway: DEFAULT_LEEWAY,
+            stale_limit: DEFAULT_STALE_LIMIT,
+            require: Require::default(),
+            backend: CryptoBackend::default(),
+            clock: Arc::new(SystemClock),
+        }
+    }
+
+    /// Where the issuer's keys come from; default: discovered from the issuer.
+    pub fn keys(mut self, source: KeySource) -> Self {
+        self.keys = source;
+        self
+    }
+
+    /// The algorithms a token may use; default: `RS256` alone.
+    pub fn algorithms(mut self, algorithms: impl IntoIterator<Item = Algorithm>) -> Self {
+        self.algorithms = algorithms.into_iter().collect();
+        self
+    }
+
+    /// The kind of token; default: [`Profile::Session`].
+    pub fn profile(mut self, profile: Profile) -> Self {
+        self.profile = profile;
+        self
+    }
+
+    /// Tolerance on `exp`, `nbf` and `iat` for clocks that differ; default 30 s, at most 300 s.
+    pub fn leeway(mut self, leeway: Duration) -> Self {
+        self.leeway = leeway;
+        self
+    }
+
+    /// How long keys serve past their lifetime while the issuer cannot be reached; default 1 h,
+    /// at most 24 h.
+    pub fn stale_limit(mut self, limit: Duration) -> Self {
+        self.stale_limit = limit;
+        self
+    }
+
+    /// What every session must have; default: nothing more than to be valid.
+    pub fn require(mut self, require: Require) -> Self {
+        self.require = require;
+        self
+    }
+
+    /// The library that does the arithmetic; default: ring where it is compiled in.
+    pub fn backend(mut self, backend: CryptoBackend) -> Self {
+        self.backend = backend;
+        self
+    }
+
+    /// The source of time; default: the machine's clocks.
+    pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
+        self.clock = clock;
+        self
+    }
+
+    /// Checks the settings and makes the verifier; with keys from the network, starts the thread
+    /// that keeps them fresh and returns without waiting for it.
+    ///
+    /// # Errors
+    /// The first setting that is wrong.
+    pub fn build(self) -> Result<Verifier, ConfigError> {
+        self.check()?;
+        let keys = self.load_keys()?;
+        let policy = ValidationPolicy {
+            issuer: self.issuer,
+            audiences: self.audiences.0,
+            header: HeaderPolicy {
+                algorithms: self.algorithms,
+                typ: self.profile.into(),
+            },
+            profile: self.profile,
+            leeway: self.leeway.as_secs(),
+            require: self.require,
+        };
+        Ok(Verifier::from_parts(Inner {
+            policy,
+            keys,
+            clock: self.clock,
+        }))
+    }
+
+    fn check(&self) -> Result<(), ConfigError> {
+        let is_blank = |text: &str| {
+            text.is_empty() || text.contains(|c: char| c.is_control() || c.is_whitespace())
+        };
+        if is_blank(&self.issuer) {
+            return Err(ConfigError::Issuer);
+        }
+        if self.audiences.0.is_empty() || self.audiences.0.iter().any(|audience| is_blank(audience))
+        {
+            return Err(ConfigError::Audience);
+        }
+        if self.algorithms.is_empty() {
+            return Err(ConfigError::Algorithms);
+        }
+        if self.leeway > MAX_LEEWAY || self.leeway.subsec_nanos() != 0 {
+            return Err(ConfigError::Leeway);
+        }
+        if self.stale_limit > MAX_STALE_LIMIT {
+            return Err(ConfigError::StaleLimit);
+        }
+        Ok(())
+    }
+
+    fn load_keys(&self) -> Result<Keys, ConfigError> {
+        let parse_set = |document: &[u8]| jwk::parse_set(document, &self.algorithms, self.backend);
+        match &self.keys {
+            KeySource::JwkSet(document) => Ok(Keys::fixed(parse_set(document.as_bytes())?)),
+            KeySource::JwkSetFile(path) => Ok(Keys::fixed(parse_set(&read_bounded(path)?)?)),
+            KeySource::PublicKeyPem(text) => Ok(Keys::fixed(pem::parse(
+                text,
+                &self.algorithms,
+                self.backend,
+            )?)),
+            #[cfg(feature = "fetch")]
+            KeySource::JwksUri(uri) => self.fetched(Fetcher::jwks_uri(
+                uri,
+                self.algorithms.clone(),
+                self.backend,
+            )?),
+            #[cfg(feature = "fetch")]
+            KeySource::Discovery => self.fetched(Fetcher::discovery(
+                &self.issuer,
+                self.algorithms.clone(),
+                self.backend,
+            )?),
+            #[cfg(not(feature = "fetch"))]
+            KeySource::JwksUri(_) | KeySource::Discovery => Err(ConfigError::NoNetwork),
+        }
+    }
+
+    #[cfg(feature = "fetch")]
+    fn fetched(&self, fetcher: Fetcher) -> Result<Keys, ConfigError> {
+        let cache = Arc::new(KeyCache::empty(self.stale_limit));
+        let refresher = Refresher::start(fetcher, Arc::clone(&cache), Arc::clone(&self.clock))
+            .map_err(|_| ConfigError::Thread)?;
+        Ok(Keys {
+            cache,
+            refresher: Some(refresher),
+        })
+    }
+}
+
+fn read_bounded(path: &std::path::Path) -> Result<Vec<u8>, ConfigError> {
+    use std::io::Read as _;
+    let mut document = Vec::new();
+    let bound = u64::try_from(MAX_JWK_SET).unwrap_or(u64::MAX) + 1;
+    std::fs::File::open(path)
+        .and_then(|file| file.take(bound).read_to_end(&mut document))
+        .map_err(|_| ConfigError::KeyFile)?;
+    Ok(document)
+}
+
+/// The keys and, when they come from the network, whoever keeps them fresh.
+#[derive(Debug)]
+pub(crate) struct Keys {
+    cache: Arc<KeyCache>,
+    #[cfg(feature = "fetch")]
+    refresher: Option<Refresher>,
+}
+
+impl Keys {
+    fn fixed(set: JwkSet) -> Self {
+        Self {
+            cache: Arc::new(KeyCache::fixed(set)),
+            #[cfg(feature = "fetch")]
+            refresher: None,
+        }
+    }
+
+    pub(crate) fn cache(&self) -> &KeyCache {
+        &self.cache
+    }
+}
+
+#[cfg(feature = "fetch")]
+impl Keys {
+    pub(crate) fn refresher(&self) -> Option<&Refresher> {
+        self.refresher.as_ref()
+    }
+
+    pub(crate) fn can_refresh(&self) -> bool {
+        self.refresher.is_some()
+    }
+
+    pub(crate) fn note_unknown(&self, kid: &str) {
+        if let Some(refresher) = &self.refresher {
+            refresher.note_unknown(kid);
+        }
+    }
+
+    pub(crate) async fn resolve_unknown(&self, kid: &str) {
+        if let Some(refresher) = &self.refresher {
+            refresher.resolve_unknown(kid).await;
+        }
+    }
+
+    pub(crate) async fn settle(&self) {
+        if let Some(refresher) = &self.refresher {
+            refresher.settle().await;
+        }
+    }
+}
+
+/// Without the feature `fetch` keys never change.
+#[cfg(not(feature = "fetch"))]
+#[expect(clippy::unused_async, reason = "the same shape as with the feature")]
+impl Keys {
+    pub(crate) const fn can_refresh(&self) -> bool {
+        false
+    }
+
+    pub(crate) const fn note_unknown(&self, _: &str) {}
+
+    pub(crate) async fn resolve_unknown(&self, _: &str) {}
+
+    pub(crate) async fn settle(&self) {}
+}
+
+/// A setting is wrong; raised before a thread starts or a port is bound.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ConfigError {
+    /// `issuer` is empty or has white space.
+    #[error("expected an issuer without white space")]
+    Issuer,
+    /// No audience, or one that is empty or has white space.
+    #[error("expected at least one audience, none of them empty or with white space")]
+    Audience,
+    /// An empty allow-list.
+    #[error("expected at least one algorithm")]
+    Algorithms,
+    /// Leeway out of bounds.
+    #[error("expected a leeway of whole seconds, at most {} s", MAX_LEEWAY.as_secs())]
+    Leeway,
+    /// Stale limit out of bounds.
+    #[error("expected a stale limit of at most {} s", MAX_STALE_LIMIT.as_secs())]
+    StaleLimit,
+    /// The JWK Set file cannot be read.
+    #[error("expected a readable JWK Set file")]
+    KeyFile,
+    /// The JWK Set cannot be used.
+    #[error(transparent)]
+    KeySet(#[from] JwkSetError),
+    /// The PEM cannot be used.
+    #[error(transparent)]
+    Pem(#[from] PemError),
+    /// The URL of the keys cannot be used.
+    #[cfg(feature = "fetch")]
+    #[error(transparent)]
+    Fetch(#[from] FetchError),
+    /// Keys from the network were asked of a build without the feature `fetch`.
+    #[error("expected keys as a document, as this build has no feature `fetch`")]
+    NoNetwork,
+    /// The system has no thread to give.
+    #[error("expected to start a thread")]
+    Thread,
+}
+
+impl ConfigError {
+    /// The stable code, `config_<what>`.
+    #[must_use]
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::Issuer => "config_issuer_invalid",
+            Self::Audience => "config_audience_invalid",
+            Self::Algorithms => "config_algorithms_empty",
+            Self::Leeway => "config_leeway_out_of_bounds",
+            Self::StaleLimit => "config_stale_limit_out_of_bounds",
+            Self::KeyFile => "config_key_file_unreadable",
+            Self::KeySet(_) => "config_key_set_unusable",
+            Self::Pem(_) => "config_public_key_unusable",
+            #[cfg(feature = "fetch")]
+            Self::Fetch(_) => "config_jwks_uri_unusable",
+            Self::NoNetwork => "config_fetch_not_built",
+            Self::Thread => "config_thread_unavailable",
+        }
+    }
+}

@@ -1,0 +1,211 @@
+//! Payload bytes → members of the right type, not yet judged.
+
+use std::fmt;
+
+use serde::Deserialize;
+use serde::de::{self, Deserializer, MapAccess, SeqAccess, Visitor};
+
+use super::ClaimsError;
+use crate::json::{self, Members, Skip, Text};
+
+/// The claims we know, borrowed from the payload.
+#[derive(Debug, Default)]
+pub(crate) struct RawClaims<'a> {
+    /// The whole payload.
+    pub(crate) text: &'a str,
+    pub(crate) iss: Option<Text<'a>>,
+    pub(crate) sub: Option<Text<'a>>,
+    pub(crate) aud: Option<Vec<Text<'a>>>,
+    pub(crate) exp: Option<NumericDate>,
+    pub(crate) nbf: Option<NumericDate>,
+    pub(crate) iat: Option<NumericDate>,
+    pub(crate) jti: Option<Text<'a>>,
+    pub(crate) client_id: Option<Text<'a>>,
+    pub(crate) azp: Option<Text<'a>>,
+    pub(crate) sid: Option<Text<'a>>,
+    pub(crate) tenant_id: Option<Text<'a>>,
+    pub(crate) scope: Option<Text<'a>>,
+    pub(crate) roles: Option<Vec<Text<'a>>>,
+    pub(crate) acr: Option<Text<'a>>,
+    pub(crate) amr: Option<Vec<Text<'a>>>,
+    pub(crate) auth_time: Option<NumericDate>,
+    pub(crate) authz_ver: Option<NumericDate>,
+    pub(crate) has_cnf: bool,
+    has_status: bool,
+}
+
+impl<'a> RawClaims<'a> {
+    pub(crate) fn parse(payload: &'a [u8]) -> Result<Self, ClaimsError> {
+        let mut claims =
+            json::object(payload, ClaimsVisitor).map_err(|_| ClaimsError::Malformed)?;
+        claims.text = std::str::from_utf8(payload).map_err(|_| ClaimsError::Malformed)?;
+        let unsigned = [claims.exp, claims.auth_time, claims.authz_ver];
+        let has_empty_audience = claims.aud.as_ref().is_some_and(Vec::is_empty);
+        if has_empty_audience || unsigned.into_iter().flatten().any(|date| date.0 < 0.0) {
+            return Err(ClaimsError::Malformed);
+        }
+        Ok(claims)
+    }
+}
+
+struct ClaimsVisitor;
+
+impl<'de> Visitor<'de> for ClaimsVisitor {
+    type Value = RawClaims<'de>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a JWT Claims Set")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut object: A) -> Result<Self::Value, A::Error> {
+        let mut claims = RawClaims::default();
+        let mut others = Members::default();
+        while let Some(name) = object.next_key::<Text<'de>>()? {
+            match name.as_str() {
+                "iss" => once(&mut claims.iss, object.next_value()?)?,
+                "sub" => once(&mut claims.sub, object.next_value()?)?,
+                "aud" => once(&mut claims.aud, object.next_value::<OneOrMany<'de>>()?.0)?,
+                "exp" => once(&mut claims.exp, object.next_value()?)?,
+                "nbf" => once(&mut claims.nbf, object.next_value()?)?,
+                "iat" => once(&mut claims.iat, object.next_value()?)?,
+                "jti" => once(&mut claims.jti, object.next_value()?)?,
+                "client_id" => once(&mut claims.client_id, object.next_value()?)?,
+                "azp" => once(&mut claims.azp, object.next_value()?)?,
+                "sid" => once(&mut claims.sid, object.next_value()?)?,
+                "tenant_id" => once(&mut claims.tenant_id, object.next_value()?)?,
+                "scope" => once(&mut claims.scope, object.next_value()?)?,
+                "roles" => once(&mut claims.roles, object.next_value()?)?,
+                "acr" => once(&mut claims.acr, object.next_value()?)?,
+                "amr" => once(&mut claims.amr, object.next_value()?)?,
+                "auth_time" => once(&mut claims.auth_time, object.next_value()?)?,
+                "authz_ver" => once(&mut claims.authz_ver, object.next_value()?)?,
+                "cnf" => {
+                    object.next_value_seed(Skip::MEMBER)?;
+                    unrepeated(&mut claims.has_cnf)?;
+                }
+                "status" => {
+                    object.next_value_seed(Skip::OBJECT_MEMBER)?;
+                    unrepeated(&mut claims.has_status)?;
+                }
+                _ => {
+                    object.next_value_seed(Skip::MEMBER)?;
+                    others.insert(name)?;
+                }
+            }
+        }
+        Ok(claims)
+    }
+}
+
+fn once<T, E: de::Error>(slot: &mut Option<T>, value: T) -> Result<(), E> {
+    match slot.replace(value) {
+        None => Ok(()),
+        Some(_) => Err(E::custom("expected each member once")),
+    }
+}
+
+fn unrepeated<E: de::Error>(seen: &mut bool) -> Result<(), E> {
+    if std::mem::replace(seen, true) {
+        Err(E::custom("expected each member once"))
+    } else {
+        Ok(())
+    }
+}
+
+/// A string, or an array of strings (`aud`, RFC 7519 §4.1.3).
+struct OneOrMany<'de>(Vec<Text<'de>>);
+
+impl<'de> Deserialize<'de> for OneOrMany<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct OneOrManyVisitor;
+        impl<'de> Visitor<'de> for OneOrManyVisitor {
+            type Value = OneOrMany<'de>;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a string or an array of strings")
+            }
+            fn visit_borrowed_str<E: de::Error>(self, text: &'de str) -> Result<Self::Value, E> {
+                Ok(OneOrMany(vec![Text(text.into())]))
+            }
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<Self::Value, E> {
+                Ok(OneOrMany(vec![Text(text.to_owned().into())]))
+            }
+            fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Self::Value, A::Error> {
+                let mut texts = Vec::new();
+                while let Some(text) = items.next_element()? {
+                    texts.push(text);
+                }
+                Ok(OneOrMany(texts))
+            }
+        }
+        deserializer.deserialize_any(OneOrManyVisitor)
+    }
+}
+
+/// Seconds since the Unix epoch, perhaps with a fraction (RFC 7519 §2); within ±2^53, where a
+/// double holds every whole second exactly.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct NumericDate(f64);
+
+const MAX_EXACT: f64 = 9_007_199_254_740_992.0;
+
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "clocks and leeways are far below 2^53"
+)]
+impl NumericDate {
+    /// `now >= self + allowance`.
+    pub(super) fn is_at_or_before(self, now: u64, allowance: u64) -> bool {
+        now as f64 >= self.0 + allowance as f64
+    }
+
+    /// `now > self + allowance`.
+    pub(super) fn is_before(self, now: u64, allowance: u64) -> bool {
+        now as f64 > self.0 + allowance as f64
+    }
+
+    /// `now + allowance < self`.
+    pub(super) fn is_after(self, now: u64, allowance: u64) -> bool {
+        (now as f64) + (allowance as f64) < self.0
+    }
+
+    /// Whole seconds, rounded down.
+    #[expect(clippy::cast_possible_truncation, reason = "floored, and within ±2^53")]
+    pub(crate) fn seconds(self) -> i64 {
+        self.0.floor() as i64
+    }
+
+    /// Whole seconds, rounded down; 0 for a moment before 1970.
+    pub(crate) fn unsigned_seconds(self) -> u64 {
+        self.seconds().try_into().unwrap_or(0)
+    }
+}
+
+impl<'de> Deserialize<'de> for NumericDate {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct NumberVisitor;
+        #[expect(
+            clippy::cast_precision_loss,
+            reason = "what the cast may blur is refused"
+        )]
+        impl Visitor<'_> for NumberVisitor {
+            type Value = NumericDate;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a number within ±2^53")
+            }
+            fn visit_u64<E: de::Error>(self, number: u64) -> Result<Self::Value, E> {
+                self.visit_f64(number as f64)
+            }
+            fn visit_i64<E: de::Error>(self, number: i64) -> Result<Self::Value, E> {
+                self.visit_f64(number as f64)
+            }
+            fn visit_f64<E: de::Error>(self, number: f64) -> Result<Self::Value, E> {
+                if number.abs() <= MAX_EXACT {
+                    Ok(NumericDate(number))
+                } else {
+                    Err(E::invalid_value(de::Unexpected::Float(number), &self))
+                }
+            }
+        }
+        deserializer.deserialize_any(NumberVisitor)
+    }
+}

@@ -1,0 +1,271 @@
+//! Key: [`ProtectedHeader`] → the one [`VerificationKey`] that may verify the token.
+//!
+//! **Invariant:** a key is bound to one algorithm when the set is read; a token's header picks
+//! among keys, never among algorithms of a key (hazards V3–V6). A key that was refused is
+//! remembered by its `kid`, so that its tokens get the reason instead of "not found".
+//!
+//! RFC 7517 §4, §5.
+
+pub(crate) mod cache;
+#[cfg(feature = "fetch")]
+pub(crate) mod fetch;
+pub(crate) mod jwk;
+pub(crate) mod pem;
+#[cfg(feature = "fetch")]
+pub(crate) mod refresh;
+pub(crate) mod source;
+#[cfg(feature = "fetch")]
+pub(crate) mod unknown;
+
+use std::collections::HashMap;
+use std::fmt;
+
+use crate::algorithm::Algorithm;
+use crate::error::Error;
+use crate::header::{HeaderError, ProtectedHeader};
+use crate::signature::{CryptoBackend, SignatureVerifier};
+pub use jwk::JwkRefused;
+pub use source::KeySource;
+
+/// Largest JWK Set read, in bytes.
+pub(crate) const MAX_JWK_SET: usize = 256 * 1024;
+/// Most keys in a set.
+pub(crate) const MAX_KEYS: usize = 100;
+
+/// Public key material, checked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum PublicKey {
+    /// Big-endian, without leading zeros.
+    Rsa { n: Vec<u8>, e: Vec<u8> },
+    /// Uncompressed point (SEC 1 §2.3.3) on the curve of the one algorithm it serves.
+    Ec {
+        algorithm: Algorithm,
+        point: Vec<u8>,
+    },
+    /// RFC 8032 §5.1.5.
+    Ed25519 { x: Vec<u8> },
+}
+
+impl PublicKey {
+    /// Whether `algorithm` can be done with this kind of key (RFC 7518 §3.1).
+    pub(crate) fn fits(&self, algorithm: Algorithm) -> bool {
+        use Algorithm::{ES256, ES384, EdDSA, PS256, PS384, PS512, RS256, RS384, RS512};
+        match self {
+            Self::Rsa { .. } => matches!(algorithm, RS256 | RS384 | RS512 | PS256 | PS384 | PS512),
+            Self::Ec { algorithm: own, .. } => {
+                matches!(algorithm, ES256 | ES384) && *own == algorithm
+            }
+            Self::Ed25519 { .. } => algorithm == EdDSA,
+        }
+    }
+}
+
+/// A public key bound to one algorithm.
+#[derive(Debug)]
+pub(crate) struct VerificationKey {
+    kid: Option<String>,
+    algorithm: Algorithm,
+    public: PublicKey,
+    verifier: Box<dyn SignatureVerifier>,
+}
+
+impl VerificationKey {
+    /// Binds `public` to `algorithm`; `None` when `backend` refuses the material.
+    pub(crate) fn bind(
+        kid: Option<String>,
+        algorithm: Algorithm,
+        public: PublicKey,
+        backend: CryptoBackend,
+    ) -> Option<Self> {
+        let verifier = backend.prepare(algorithm, &public)?;
+        Some(Self {
+            kid,
+            algorithm,
+            public,
+            verifier,
+        })
+    }
+
+    /// Whether `signature` is this key's over `signing_input`.
+    pub(crate) fn verify(&self, signing_input: &[u8], signature: &[u8]) -> bool {
+        self.verifier.verify(signing_input, signature)
+    }
+
+    fn is_same_as(&self, other: &Self) -> bool {
+        self.algorithm == other.algorithm && self.public == other.public
+    }
+}
+
+/// The keys of one issuer at one moment.
+#[derive(Debug, Default)]
+pub(crate) struct JwkSet {
+    keys: Vec<VerificationKey>,
+    /// Positions in `keys`, for keys with a `kid`.
+    by_kid: HashMap<String, Vec<usize>>,
+    /// The first reason for each refused `kid`.
+    refused: HashMap<String, JwkRefused>,
+    /// Refused keys without a `kid`, and entries that are no key at all.
+    refused_without_kid: Vec<JwkRefused>,
+    /// A bare public key: it was given as *the* key, so a `kid` says nothing about it.
+    serves_any_kid: bool,
+}
+
+impl JwkSet {
+    /// A set of one key that was given as such, PEM.
+    pub(crate) fn only(key: VerificationKey) -> Self {
+        Self {
+            keys: vec![key],
+            serves_any_kid: true,
+            ..Self::default()
+        }
+    }
+
+    /// Adds a good key; a copy of one already there counts once.
+    pub(crate) fn admit(&mut self, key: VerificationKey) {
+        if let Some(kid) = &key.kid {
+            let same_kid = self.by_kid.entry(kid.clone()).or_default();
+            if same_kid.iter().any(|&at| self.keys[at].is_same_as(&key)) {
+                return;
+            }
+            same_kid.push(self.keys.len());
+        }
+        self.keys.push(key);
+    }
+
+    /// Remembers why a key is not used.
+    pub(crate) fn refuse(&mut self, kid: Option<String>, reason: JwkRefused) {
+        match kid {
+            Some(kid) => {
+                self.refused.entry(kid).or_insert(reason);
+            }
+            None => self.refused_without_kid.push(reason),
+        }
+    }
+
+    /// The one key that may verify a token with this header.
+    ///
+    /// # Errors
+    /// `key_not_found`, `key_unusable`, `header_kid_missing`.
+    pub(crate) fn select(&self, header: &ProtectedHeader) -> Result<&VerificationKey, Error> {
+        if self.serves_any_kid {
+            return self.exactly_one(header, self.keys.iter());
+        }
+        let Some(kid) = &header.kid else {
+            return self.without_kid(header.algorithm);
+        };
+        match self.by_kid.get(kid) {
+            Some(places) => self.exactly_one(header, places.iter().map(|&at| &self.keys[at])),
+            None => match self.refused.get(kid) {
+                Some(reason) => Err(KeyError::unusable(Some(kid), reason.clone()).into()),
+                None => Err(KeyError::NotFound {
+                    kid: Some(Kid::new(kid)),
+                }
+                .into()),
+            },
+        }
+    }
+
+    fn exactly_one<'a>(
+        &'a self,
+        header: &ProtectedHeader,
+        candidates: impl Iterator<Item = &'a VerificationKey>,
+    ) -> Result<&'a VerificationKey, Error> {
+        let mut fitting = candidates.filter(|key| key.algorithm == header.algorithm);
+        let kid = header.kid.as_deref();
+        match (fitting.next(), fitting.next()) {
+            (Some(key), None) => Ok(key),
+            (Some(_), Some(_)) => Err(KeyError::unusable(kid, JwkRefused::Ambiguous).into()),
+            (None, _) => Err(KeyError::unusable(kid, JwkRefused::OtherAlgorithm).into()),
+        }
+    }
+
+    fn without_kid(&self, algorithm: Algorithm) -> Result<&VerificationKey, Error> {
+        let mut fitting = self.keys.iter().filter(|key| key.algorithm == algorithm);
+        match (fitting.next(), fitting.next()) {
+            (Some(key), None) => Ok(key),
+            (Some(_), Some(_)) => Err(HeaderError::KidMissing.into()),
+            (None, _) => Err(KeyError::NotFound { kid: None }.into()),
+        }
+    }
+
+    /// Whether `kid` is in the set, usable or not.
+    #[cfg(feature = "fetch")]
+    pub(crate) fn knows(&self, kid: &str) -> bool {
+        self.serves_any_kid || self.by_kid.contains_key(kid) || self.refused.contains_key(kid)
+    }
+
+    /// Whether no key of the set can verify anything.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.keys.is_empty()
+    }
+
+    /// `kid` and algorithm of each usable key, in the set's order.
+    pub(crate) fn usable(&self) -> impl Iterator<Item = (Option<&str>, Algorithm)> {
+        self.keys
+            .iter()
+            .map(|key| (key.kid.as_deref(), key.algorithm))
+    }
+
+    /// `kid` and reason of each refused key.
+    pub(crate) fn refused(&self) -> impl Iterator<Item = (Option<&str>, &JwkRefused)> {
+        let named = self
+            .refused
+            .iter()
+            .map(|(kid, reason)| (Some(kid.as_str()), reason));
+        let nameless = self.refused_without_kid.iter().map(|reason| (None, reason));
+        named.chain(nameless)
+    }
+}
+
+/// A `kid` cut to 64 characters and escaped, fit for a log line.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Kid(String);
+
+impl Kid {
+    pub(crate) fn new(kid: &str) -> Self {
+        Self(
+            kid.chars()
+                .take(64)
+                .flat_map(char::escape_default)
+                .collect(),
+        )
+    }
+}
+
+impl fmt::Display for Kid {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// No key can be used for the token, or none is at hand.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum KeyError {
+    /// The set holds no key of this `kid`.
+    #[error("expected a key of the issuer's set{}", kid.as_ref().map_or_else(String::new, |kid| format!(", found kid `{kid}`")))]
+    NotFound {
+        /// The token's `kid`.
+        kid: Option<Kid>,
+    },
+    /// The set holds the key, but it must not verify this token.
+    #[error("expected a usable key{}: {reason}", kid.as_ref().map_or_else(String::new, |kid| format!(" under kid `{kid}`")))]
+    Unusable {
+        /// The token's `kid`.
+        kid: Option<Kid>,
+        /// What is wrong with the key.
+        reason: JwkRefused,
+    },
+    /// A fault, no verdict: there are no keys young enough to judge by.
+    #[error("expected a key set no older than its bound, found none")]
+    SetUnavailable,
+}
+
+impl KeyError {
+    fn unusable(kid: Option<&str>, reason: JwkRefused) -> Self {
+        Self::Unusable {
+            kid: kid.map(Kid::new),
+            reason,
+        }
+    }
+}

@@ -1,0 +1,70 @@
+//! Signatures by ring.
+
+use ring::signature::{
+    self, EcdsaVerificationAlgorithm, RsaParameters, RsaPublicKeyComponents, UnparsedPublicKey,
+};
+
+use super::SignatureVerifier;
+use crate::algorithm::Algorithm;
+use crate::key::PublicKey;
+
+pub(super) fn prepare(algorithm: Algorithm, key: &PublicKey) -> Option<Box<dyn SignatureVerifier>> {
+    let verifier: Box<dyn SignatureVerifier> = match key {
+        PublicKey::Rsa { n, e } => Box::new(RsaKey {
+            parameters: rsa_parameters(algorithm)?,
+            components: RsaPublicKeyComponents {
+                n: n.clone(),
+                e: e.clone(),
+            },
+        }),
+        PublicKey::Ec { point, .. } => Box::new(UnparsedPublicKey::new(
+            ec_parameters(algorithm)?,
+            point.clone(),
+        )),
+        PublicKey::Ed25519 { x } => {
+            Box::new(UnparsedPublicKey::new(&signature::ED25519, x.clone()))
+        }
+    };
+    Some(verifier)
+}
+
+/// ring has no parsed RSA key in its public interface: it reads `n` and `e` at each call.
+#[derive(Debug)]
+struct RsaKey {
+    parameters: &'static RsaParameters,
+    components: RsaPublicKeyComponents<Vec<u8>>,
+}
+
+impl SignatureVerifier for RsaKey {
+    fn verify(&self, signing_input: &[u8], signature: &[u8]) -> bool {
+        self.components
+            .verify(self.parameters, signing_input, signature)
+            .is_ok()
+    }
+}
+
+impl SignatureVerifier for UnparsedPublicKey<Vec<u8>> {
+    fn verify(&self, signing_input: &[u8], signature: &[u8]) -> bool {
+        self.verify(signing_input, signature).is_ok()
+    }
+}
+
+fn rsa_parameters(algorithm: Algorithm) -> Option<&'static RsaParameters> {
+    match algorithm {
+        Algorithm::RS256 => Some(&signature::RSA_PKCS1_2048_8192_SHA256),
+        Algorithm::RS384 => Some(&signature::RSA_PKCS1_2048_8192_SHA384),
+        Algorithm::RS512 => Some(&signature::RSA_PKCS1_2048_8192_SHA512),
+        Algorithm::PS256 => Some(&signature::RSA_PSS_2048_8192_SHA256),
+        Algorithm::PS384 => Some(&signature::RSA_PSS_2048_8192_SHA384),
+        Algorithm::PS512 => Some(&signature::RSA_PSS_2048_8192_SHA512),
+        Algorithm::ES256 | Algorithm::ES384 | Algorithm::EdDSA => None,
+    }
+}
+
+fn ec_parameters(algorithm: Algorithm) -> Option<&'static EcdsaVerificationAlgorithm> {
+    match algorithm {
+        Algorithm::ES256 => Some(&signature::ECDSA_P256_SHA256_FIXED),
+        Algorithm::ES384 => Some(&signature::ECDSA_P384_SHA384_FIXED),
+        _ => None,
+    }
+}

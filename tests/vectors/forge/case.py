@@ -146,11 +146,6 @@ class Room:
         """Add a refused token given as jws_b64 or jws_parts."""
         self._add(name, why, token, {"expected": "invalid", "code": code}, fields)
 
-    def refuse_anyhow(self, name: str, why: str, jws: str, **fields: Any) -> None:
-        """Add a refused token for which two rooms may answer."""
-        fields["tags"] = [*fields.get("tags", []), "any-code"]
-        self._add(name, why, {"jws": jws}, {"expected": "invalid"}, fields)
-
     def config_error(self, name: str, why: str, **fields: Any) -> None:
         """Add a key set with which no verifier may be built."""
         self._add(

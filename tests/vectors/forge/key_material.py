@@ -101,18 +101,15 @@ def rsa_numbers(room: Room) -> None:
 
 
 def other_kinds(room: Room) -> None:
-    def unusable(
-        name: str, why: str, alg: str, signer: Key, member: Json, **fields: Any
-    ) -> None:
-        token = mint_as(alg, signer, kid=member["kid"])
-        options = {
-            "jwks": keys(member, SPARE),
-            "allowed": list(dict.fromkeys(["RS256", alg])),
-        }
-        if fields.get("any_code"):
-            room.refuse_anyhow(name, why, token, **options)
-        else:
-            room.refuse("key_unusable", name, why, token, **options)
+    def unusable(name: str, why: str, alg: str, signer: Key, member: Json) -> None:
+        room.refuse(
+            "key_unusable",
+            name,
+            why,
+            mint_as(alg, signer, kid=member["kid"]),
+            jwks=keys(member, SPARE),
+            allowed=list(dict.fromkeys(["RS256", alg])),
+        )
 
     oct_key: Json = {
         "kty": "oct",
@@ -175,11 +172,10 @@ def other_kinds(room: Room) -> None:
     off = jwk(P256, y=number(point.y ^ 1))
     unusable(
         "ec_off_curve",
-        "V29 a point that is not on the curve; key_unusable or signature_invalid",
+        "V29 a point that is not on the curve",
         "ES256",
         P256,
         off,
-        any_code=True,
     )
 
 

@@ -38,6 +38,8 @@ def profiles(room: Room) -> None:
         "audience": [AUDIENCE],
         "scope": ["customers:read"],
         "token_id": SERVICE["jti"],
+        "roles": [],
+        "amr": [],
         "acr": None,
         "auth_time": None,
         "authz_ver": None,
@@ -150,7 +152,7 @@ def members(room: Room) -> None:
         "a session minted for the cutover",
         claims("amr", acr="urn:queue:acr:legacy"),
         acr="urn:queue:acr:legacy",
-        amr=None,
+        amr=[],
     )
     valid(
         "unicode",
@@ -185,11 +187,11 @@ def members(room: Room) -> None:
         client_id=None,
         tenant_id=None,
         acr=None,
-        amr=None,
+        amr=[],
         auth_time=None,
         authz_ver=None,
-        roles=None,
-        scope=None,
+        roles=[],
+        scope=[],
     )
     valid(
         "unknown_claims",

@@ -1,1 +1,11 @@
-//! Queue.
+//! The harness: vectors, a clock to set by hand, a token forge, an issuer that misbehaves on
+//! request.
+
+pub mod clock;
+pub mod forge;
+pub mod key_server;
+pub mod vectors;
+
+pub use clock::FakeClock;
+pub use forge::{Claims, Forge};
+pub use key_server::{KeyServer, Reply};

@@ -128,7 +128,7 @@ codes! {
     HeaderCritUnsupported "header_crit_unsupported" Verdict "The header has `crit` or `b64`, which ask for an extension.";
     HeaderAlgNotAllowed "header_alg_not_allowed" Verdict "The header's `alg` is not in the allow-list.";
     HeaderTypMismatch "header_typ_mismatch" Verdict "The header's `typ` is that of another kind of token.";
-    HeaderKidMissing "header_kid_missing" Verdict "The header has no `kid` and several keys would fit.";
+    HeaderKidMissing "header_kid_missing" Verdict "The header has no `kid` and not exactly one key fits.";
     KeyNotFound "key_not_found" Verdict "The issuer's key set has no key of this `kid`.";
     KeyUnusable "key_unusable" Verdict "The key set has the key, but the key must not verify this token.";
     KeySetUnavailable "key_set_unavailable" Fault "There is no key set young enough to judge by.";

@@ -154,7 +154,7 @@ pub enum HeaderError {
         /// What the profile expects.
         expected: &'static str,
     },
-    /// No `kid`, and several keys would fit.
-    #[error("expected a `kid` in the header, as several keys fit")]
+    /// No `kid`, and not exactly one key fits.
+    #[error("expected a `kid` in the header, as not exactly one key fits")]
     KidMissing,
 }

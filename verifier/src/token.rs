@@ -39,7 +39,7 @@ impl<'a> CompactJws<'a> {
         ) else {
             return Err(TokenError::Segments);
         };
-        if header.is_empty() || payload.is_empty() {
+        if header.is_empty() {
             return Err(TokenError::Segments);
         }
         let mut decoded = vec![0; token.len() / 4 * 3];
@@ -101,7 +101,7 @@ pub enum TokenError {
         /// Bytes found.
         length: usize,
     },
-    /// Not three segments, or an empty header or payload.
+    /// Not three segments, or an empty header.
     #[error("expected three segments, `header.payload.signature`")]
     Segments,
     /// A segment is not strict base64url.

@@ -146,7 +146,7 @@ impl<'de> Deserialize<'de> for OneOrMany<'de> {
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct NumericDate(f64);
 
-const MAX_EXACT: f64 = 9_007_199_254_740_992.0;
+const MAX_EXACT: u64 = 1 << 53;
 
 #[expect(
     clippy::cast_precision_loss,
@@ -185,7 +185,7 @@ impl<'de> Deserialize<'de> for NumericDate {
         struct NumberVisitor;
         #[expect(
             clippy::cast_precision_loss,
-            reason = "what the cast may blur is refused"
+            reason = "every number cast is within ±2^53"
         )]
         impl Visitor<'_> for NumberVisitor {
             type Value = NumericDate;
@@ -193,17 +193,22 @@ impl<'de> Deserialize<'de> for NumericDate {
                 f.write_str("a number within ±2^53")
             }
             fn visit_u64<E: de::Error>(self, number: u64) -> Result<Self::Value, E> {
-                self.visit_f64(number as f64)
+                if number > MAX_EXACT {
+                    return Err(E::invalid_value(de::Unexpected::Unsigned(number), &self));
+                }
+                Ok(NumericDate(number as f64))
             }
             fn visit_i64<E: de::Error>(self, number: i64) -> Result<Self::Value, E> {
-                self.visit_f64(number as f64)
+                if number.unsigned_abs() > MAX_EXACT {
+                    return Err(E::invalid_value(de::Unexpected::Signed(number), &self));
+                }
+                Ok(NumericDate(number as f64))
             }
             fn visit_f64<E: de::Error>(self, number: f64) -> Result<Self::Value, E> {
-                if number.abs() <= MAX_EXACT {
-                    Ok(NumericDate(number))
-                } else {
-                    Err(E::invalid_value(de::Unexpected::Float(number), &self))
+                if number.abs() > MAX_EXACT as f64 {
+                    return Err(E::invalid_value(de::Unexpected::Float(number), &self));
                 }
+                Ok(NumericDate(number))
             }
         }
         deserializer.deserialize_any(NumberVisitor)

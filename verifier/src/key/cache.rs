@@ -30,7 +30,10 @@ enum Age {
     /// Given as settings; it has no age.
     Static,
     /// Confirmed at a moment (monotonic) for a lifetime.
-    #[cfg_attr(not(feature = "fetch"), expect(dead_code, reason = "only a fetched set ages"))]
+    #[cfg_attr(
+        not(feature = "fetch"),
+        expect(dead_code, reason = "only a fetched set ages")
+    )]
     Since {
         confirmed_at: Duration,
         lifetime: Duration,

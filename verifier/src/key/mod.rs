@@ -157,10 +157,7 @@ impl JwkSet {
             Some(places) => self.exactly_one(header, places.iter().map(|&at| &self.keys[at])),
             None => match self.refused.get(kid) {
                 Some(reason) => Err(KeyError::unusable(Some(kid), reason.clone()).into()),
-                None => Err(KeyError::NotFound {
-                    kid: Some(Kid::new(kid)),
-                }
-                .into()),
+                None => Err(KeyError::NotFound { kid: Kid::new(kid) }.into()),
             },
         }
     }
@@ -183,8 +180,7 @@ impl JwkSet {
         let mut fitting = self.keys.iter().filter(|key| key.algorithm == algorithm);
         match (fitting.next(), fitting.next()) {
             (Some(key), None) => Ok(key),
-            (Some(_), Some(_)) => Err(HeaderError::KidMissing.into()),
-            (None, _) => Err(KeyError::NotFound { kid: None }.into()),
+            _ => Err(HeaderError::KidMissing.into()),
         }
     }
 
@@ -243,10 +239,10 @@ impl fmt::Display for Kid {
 #[non_exhaustive]
 pub enum KeyError {
     /// The set holds no key of this `kid`.
-    #[error("expected a key of the issuer's set{}", kid.as_ref().map_or_else(String::new, |kid| format!(", found kid `{kid}`")))]
+    #[error("expected a key of the issuer's set, found kid `{kid}`")]
     NotFound {
         /// The token's `kid`.
-        kid: Option<Kid>,
+        kid: Kid,
     },
     /// The set holds the key, but it must not verify this token.
     #[error("expected a usable key{}: {reason}", kid.as_ref().map_or_else(String::new, |kid| format!(" under kid `{kid}`")))]

@@ -1,5 +1,7 @@
 //! Signatures by ring.
 
+use ring::agreement::{self, EphemeralPrivateKey};
+use ring::rand::SystemRandom;
 use ring::signature::{
     self, EcdsaVerificationAlgorithm, RsaParameters, RsaPublicKeyComponents, UnparsedPublicKey,
 };
@@ -17,10 +19,13 @@ pub(super) fn prepare(algorithm: Algorithm, key: &PublicKey) -> Option<Box<dyn S
                 e: e.clone(),
             },
         }),
-        PublicKey::Ec { point, .. } => Box::new(UnparsedPublicKey::new(
-            ec_parameters(algorithm)?,
-            point.clone(),
-        )),
+        PublicKey::Ec { point, .. } => {
+            is_on_curve(algorithm, point)?;
+            Box::new(UnparsedPublicKey::new(
+                ec_parameters(algorithm)?,
+                point.clone(),
+            ))
+        }
         PublicKey::Ed25519 { x } => {
             Box::new(UnparsedPublicKey::new(&signature::ED25519, x.clone()))
         }
@@ -67,4 +72,17 @@ fn ec_parameters(algorithm: Algorithm) -> Option<&'static EcdsaVerificationAlgor
         Algorithm::ES384 => Some(&signature::ECDSA_P384_SHA384_FIXED),
         _ => None,
     }
+}
+
+/// ring looks at a point only when it uses it; an agreement refuses one off the curve, so that
+/// such a key is refused when the set is read and not blamed on the tokens.
+fn is_on_curve(algorithm: Algorithm, point: &[u8]) -> Option<()> {
+    let curve = match algorithm {
+        Algorithm::ES256 => &agreement::ECDH_P256,
+        Algorithm::ES384 => &agreement::ECDH_P384,
+        _ => return None,
+    };
+    let ours = EphemeralPrivateKey::generate(curve, &SystemRandom::new()).ok()?;
+    let theirs = agreement::UnparsedPublicKey::new(curve, point);
+    agreement::agree_ephemeral(ours, &theirs, |_| ()).ok()
 }

@@ -6,7 +6,7 @@ use queue_verifier::CryptoBackend;
 
 /// Accepted by us, refused there; the reason each.
 const DIFFERENCES: [(&str, &str); 1] = [(
-    "header/ignored_all_wrong_typed",
+    "queue/header/ignored_all_wrong_typed",
     "it reads `jku`, `x5u` and `x5c`; we never look at them, whatever their type",
 )];
 

@@ -30,15 +30,14 @@ impl<'a> CompactJws<'a> {
                 length: token.len(),
             });
         }
-        let mut segments = token.split(|byte| *byte == b'.');
-        let (Some(header), Some(payload), Some(signature), None) = (
-            segments.next(),
-            segments.next(),
-            segments.next(),
-            segments.next(),
-        ) else {
+        // At most three dots are looked at, however many there are.
+        let mut dots = memchr::memchr_iter(b'.', token);
+        let (Some(first), Some(second), None) = (dots.next(), dots.next(), dots.next()) else {
             return Err(TokenError::Segments);
         };
+        let header = &token[..first];
+        let payload = &token[first + 1..second];
+        let signature = &token[second + 1..];
         if header.is_empty() {
             return Err(TokenError::Segments);
         }
@@ -57,7 +56,7 @@ impl<'a> CompactJws<'a> {
         let end = append(signature)?;
         decoded.truncate(end);
         Ok(Self {
-            signing_input: &token[..header.len() + 1 + payload.len()],
+            signing_input: &token[..second],
             decoded,
             header_end,
             payload_end,

@@ -160,7 +160,7 @@ class Room:
         self, name: str, why: str, token: Json, outcome: Json, fields: Json
     ) -> None:
         case: Json = {
-            "id": f"{self.name}/{name}",
+            "id": f"queue/{self.name}/{name}",
             "class": self.name,
             "layer": "jwt",
             "now": fields.pop("now", NOW),

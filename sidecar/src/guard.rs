@@ -1,0 +1,75 @@
+//! Guard: who may talk to the listener at all, before any route.
+//!
+//! **Invariant:** a web page gets nothing: not by DNS rebinding (`Host`), not by a request of its
+//! own (`Origin`, `Sec-Fetch-Site`), and no answer carries a CORS header (hazard S24).
+
+use std::net::SocketAddr;
+
+use http::header::{HOST, ORIGIN};
+use http::request::Parts;
+use http::{HeaderName, Method};
+
+use crate::problem::EdgeCode;
+
+/// The names this listener answers to.
+#[derive(Debug)]
+pub(crate) struct Guard {
+    hosts: Vec<String>,
+}
+
+impl Guard {
+    /// The loopback names of `local`, with its port and without one, and `more`.
+    pub(crate) fn new(local: SocketAddr, more: &[String]) -> Self {
+        let own = match local {
+            SocketAddr::V4(address) => address.ip().to_string(),
+            SocketAddr::V6(address) => format!("[{}]", address.ip()),
+        };
+        let names = ["127.0.0.1", "localhost", "[::1]", &own];
+        let port = local.port();
+        let with_port = names.iter().map(|name| format!("{name}:{port}"));
+        let without = names.iter().map(ToString::to_string);
+        let hosts = with_port
+            .chain(without)
+            .chain(more.iter().cloned())
+            .collect();
+        Self { hosts }
+    }
+
+    /// Whether a request with this head may go on.
+    ///
+    /// # Errors
+    /// `host_not_allowed`, `origin_not_allowed`; `method_not_allowed` for TRACE and CONNECT, which
+    /// no route has.
+    pub(crate) fn check(&self, head: &Parts) -> Result<(), EdgeCode> {
+        if !self.is_host_allowed(head) {
+            return Err(EdgeCode::HostNotAllowed);
+        }
+        let headers = &head.headers;
+        let is_by_hand = |site: &[u8]| site == b"none" || site == b"same-origin";
+        let mut sites = headers.get_all(SEC_FETCH_SITE).iter();
+        if headers.contains_key(ORIGIN) || !sites.all(|site| is_by_hand(site.as_bytes())) {
+            return Err(EdgeCode::OriginNotAllowed);
+        }
+        if head.method == Method::TRACE || head.method == Method::CONNECT {
+            return Err(EdgeCode::MethodNotAllowed);
+        }
+        Ok(())
+    }
+
+    /// Exactly one `Host` or `:authority`, or both, and each of them ours (RFC 9112 §3.2).
+    fn is_host_allowed(&self, head: &Parts) -> bool {
+        let mut named = head.headers.get_all(HOST).iter();
+        let (host, second) = (named.next(), named.next());
+        let authority = head.uri.authority().map(|authority| authority.as_str());
+        let is_ours = |name: &[u8]| {
+            let mut hosts = self.hosts.iter();
+            hosts.any(|ours| ours.as_bytes().eq_ignore_ascii_case(name))
+        };
+        second.is_none()
+            && (host.is_some() || authority.is_some())
+            && host.is_none_or(|host| is_ours(host.as_bytes()))
+            && authority.is_none_or(|authority| is_ours(authority.as_bytes()))
+    }
+}
+
+const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");

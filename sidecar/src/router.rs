@@ -1,0 +1,75 @@
+//! Router: the route table, and the front every request passes before it.
+//!
+//! **Invariant:** a route is an exact path and a method: no pattern, no normalisation, no list of
+//! exceptions (hazards S10, S13, S14). A panic, too, is a refusal (hazard S29).
+
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::State;
+use axum::routing::{any, get, post};
+use futures_util::FutureExt as _;
+use http::header::CONNECTION;
+use http::{HeaderValue, Request, Response, Version};
+use hyper::body::Incoming;
+use tower_service::Service as _;
+
+use crate::problem::EdgeCode;
+use crate::routes::{auth, health, metrics, validate};
+use crate::shared::Shared;
+
+/// Every route of the sidecar.
+pub(crate) fn router(shared: Arc<Shared>) -> Router {
+    Router::new()
+        .route("/v1/validate", post(validate::validate))
+        .route(auth::PATH, any(auth::auth))
+        .route("/v1/status", get(health::status))
+        .route("/livez", get(health::livez))
+        .route("/readyz", get(health::readyz))
+        .route("/startupz", get(health::startupz))
+        .route("/metrics", get(metrics::metrics))
+        .method_not_allowed_fallback(method_not_allowed)
+        .fallback(route_not_found)
+        .with_state(shared)
+}
+
+async fn method_not_allowed(State(shared): State<Arc<Shared>>) -> Response<Body> {
+    shared.refuse(EdgeCode::MethodNotAllowed)
+}
+
+async fn route_not_found(State(shared): State<Arc<Shared>>) -> Response<Body> {
+    shared.refuse(EdgeCode::RouteNotFound)
+}
+
+/// Answers one request: guard, route, and what every answer must carry.
+pub(crate) async fn answer(
+    shared: &Shared,
+    mut router: Router,
+    request: Request<Incoming>,
+) -> Response<Body> {
+    let (head, body) = request.into_parts();
+    let is_auth = head.uri.path() == auth::PATH;
+    let version = head.version;
+    let mut response = match shared.guard.check(&head) {
+        Err(code) => shared.refuse(code),
+        Ok(()) => {
+            let request = Request::from_parts(head, Body::new(body));
+            let routed = AssertUnwindSafe(router.call(request)).catch_unwind();
+            match routed.await {
+                Ok(Ok(response)) => response,
+                Err(_panic) => shared.refuse(EdgeCode::Internal),
+            }
+        }
+    };
+    if is_auth {
+        auth::complete(response.headers_mut());
+    }
+    if shared.is_draining.load(Relaxed) && version <= Version::HTTP_11 {
+        let close = HeaderValue::from_static("close");
+        response.headers_mut().insert(CONNECTION, close);
+    }
+    response
+}

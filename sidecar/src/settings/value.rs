@@ -1,0 +1,43 @@
+//! Values: one text of a setting → what it means.
+
+use std::time::Duration;
+
+/// A duration with its unit: `250ms`, `30s`, `5m`, `1h`.
+pub(super) fn duration(text: &str) -> Option<Duration> {
+    let digits = text.len() - text.trim_start_matches(|c: char| c.is_ascii_digit()).len();
+    let number: u64 = text[..digits].parse().ok()?;
+    let millis = match &text[digits..] {
+        "ms" => 1,
+        "s" => 1_000,
+        "m" => 60_000,
+        "h" => 3_600_000,
+        _ => return None,
+    };
+    Some(Duration::from_millis(number.checked_mul(millis)?))
+}
+
+/// As [`duration`], or a bare number of seconds.
+pub(super) fn seconds(text: &str) -> Option<Duration> {
+    let bare = text.parse().ok().map(Duration::from_secs);
+    bare.or_else(|| duration(text))
+}
+
+/// `duration` as it would be written in a setting.
+pub(super) fn display(duration: Duration) -> String {
+    match duration.subsec_millis() {
+        0 => format!("{}s", duration.as_secs()),
+        _ => format!("{}ms", duration.as_millis()),
+    }
+}
+
+/// A name that can be a cookie's (RFC 6265 §4.1.1: an RFC 9110 token).
+pub(super) fn is_cookie_name(name: &str) -> bool {
+    let is_token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
+    !name.is_empty() && name.bytes().all(is_token)
+}
+
+/// A `Host` value: visible ASCII without delimiters of a URL but the port's and IPv6's.
+pub(super) fn is_host(host: &str) -> bool {
+    let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || b".-_:[]".contains(&byte);
+    !host.is_empty() && host.bytes().all(is_allowed)
+}

@@ -1,0 +1,99 @@
+//! Shared: what every request of one sidecar reads, and the one way from a token to a verdict.
+
+use std::future::{Future, poll_fn};
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::task::Poll;
+use std::time::Duration;
+
+use axum::body::Body;
+use http::Response;
+use queue_verifier::{Clock, Session, Verifier};
+
+use crate::guard::Guard;
+use crate::metrics::{Metrics, Ticket};
+use crate::problem::{EdgeCode, Problem};
+use crate::wire::Requirement;
+
+/// What every request reads.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) verifier: Verifier,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) metrics: Metrics,
+    pub(crate) guard: Guard,
+    pub(crate) cookie: Option<String>,
+    pub(crate) deadline: Duration,
+    pub(crate) max_in_flight: usize,
+    pub(crate) has_been_ready: AtomicBool,
+    pub(crate) is_draining: AtomicBool,
+}
+
+impl Shared {
+    /// Judges `token`; waits only when a key has to be looked for.
+    ///
+    /// # Errors
+    /// Every refusal a token can get.
+    pub(crate) async fn judge(
+        &self,
+        token: &[u8],
+        asked: &Requirement,
+    ) -> Result<Session, Problem> {
+        let began = self.clock.monotonic();
+        let require = asked.to_require();
+        let verdict = self
+            .verifier
+            .validate_session_with_refresh(token, &require)
+            .await;
+        let took = self.clock.monotonic().saturating_sub(began);
+        let code = verdict.as_ref().err().map(queue_verifier::Error::code);
+        self.metrics.judged(code, took);
+        tracing::debug!(
+            code = code.map_or("valid", |code| code.as_str()),
+            "token_judged"
+        );
+        verdict.map_err(|error| Problem::verdict(&error, asked))
+    }
+
+    /// A place among the requests in flight.
+    ///
+    /// # Errors
+    /// `overloaded`.
+    pub(crate) fn admit(&self) -> Result<Ticket<'_>, EdgeCode> {
+        self.metrics
+            .admit(self.max_in_flight)
+            .ok_or(EdgeCode::Overloaded)
+    }
+
+    /// The answer that refuses, counted where the walk has not counted it.
+    pub(crate) fn refuse(&self, problem: impl Into<Problem>) -> Response<Body> {
+        let problem = problem.into();
+        if let Some(code) = problem.edge {
+            self.metrics.refused(code);
+        }
+        problem.into_response()
+    }
+
+    /// Runs `work` for at most the deadline; `None` past it. Work that never waits costs no timer.
+    pub(crate) async fn in_time<T>(&self, work: impl Future<Output = T>) -> Option<T> {
+        let mut work = pin!(work);
+        let first = poll_fn(|context| Poll::Ready(work.as_mut().poll(context))).await;
+        if let Poll::Ready(done) = first {
+            return Some(done);
+        }
+        tokio::select! {
+            done = work => Some(done),
+            () = self.clock.sleep(self.deadline) => None,
+        }
+    }
+
+    /// Whether a token could be judged now; once true, the start is over for good.
+    pub(crate) fn is_ready(&self) -> bool {
+        let is_ready = self.verifier.is_ready();
+        if is_ready && !self.has_been_ready.load(Relaxed) {
+            self.has_been_ready.store(true, Relaxed);
+        }
+        is_ready
+    }
+}

@@ -1,0 +1,60 @@
+//! Telemetry: the names of metrics and events, and where the log goes.
+//!
+//! **Invariant:** labels are codes; neither a metric nor an event carries a token, a subject or a
+//! `kid`. Protocol crates may trace header fields, so they are held to `info` whatever is asked.
+
+use std::io::IsTerminal as _;
+
+use tracing::Level;
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
+
+use crate::settings::{LogFormat, Settings};
+
+/// Tokens judged, by `code`; `valid` is the good one.
+pub const VALIDATIONS: &str = "queue_sidecar_validations_total";
+/// Requests refused before a token was looked for, by `code`.
+pub const REFUSALS: &str = "queue_sidecar_refusals_total";
+/// Histogram of the time from token to verdict.
+pub const DURATION: &str = "queue_sidecar_validation_duration_seconds";
+/// Requests being judged.
+pub const IN_FLIGHT: &str = "queue_sidecar_in_flight";
+/// Open connections.
+pub const CONNECTIONS: &str = "queue_sidecar_connections";
+/// 1 when a token could be judged now.
+pub const READY: &str = "queue_sidecar_ready";
+/// Seconds since the issuer confirmed the key set; absent when there is none to judge by.
+pub const KEY_SET_AGE: &str = "queue_sidecar_key_set_age_seconds";
+/// 1 when the key set is past its lifetime.
+pub const KEY_SET_STALE: &str = "queue_sidecar_key_set_stale";
+/// Usable keys in the set.
+pub const KEYS: &str = "queue_sidecar_keys";
+/// Keys of the set that are not used.
+pub const KEYS_REFUSED: &str = "queue_sidecar_keys_refused";
+/// Fetches of the key set so far; absent for keys given as settings.
+pub const REFRESH_ATTEMPTS: &str = "queue_sidecar_key_set_refresh_attempts_total";
+/// Failed fetches since the last success; absent for keys given as settings.
+pub const REFRESH_FAILURES: &str = "queue_sidecar_key_set_refresh_failures";
+/// 1, with the `version` of this build.
+pub const BUILD: &str = "queue_sidecar_build_info";
+
+/// Sends the log of this process to standard error; does nothing when a log is set up already.
+pub fn start_log(settings: &Settings) {
+    let targets: Targets = settings.log.trim().parse().unwrap_or_default();
+    let targets = PROTOCOL_CRATES.iter().fold(targets, |targets, name| {
+        targets.with_target(*name, Level::INFO)
+    });
+    let log = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    let registry = tracing_subscriber::registry().with(targets);
+    let started = match settings.log_format {
+        LogFormat::Json => registry.with(log.json()).try_init(),
+        LogFormat::Text => registry
+            .with(log.with_ansi(std::io::stderr().is_terminal()))
+            .try_init(),
+    };
+    // A second start in one process keeps the first log.
+    drop(started);
+}
+
+const PROTOCOL_CRATES: [&str; 5] = ["h2", "hyper", "hyper_util", "reqwest", "rustls"];

@@ -1,0 +1,188 @@
+//! Wire: what callers send, the language-neutral contract; answers are `queue_verifier`'s own.
+//!
+//! **Invariant:** nothing unknown is ignored: a misspelt requirement is an error, not a hole.
+
+use std::borrow::Cow;
+use std::time::Duration;
+
+use queue_verifier::Require;
+use serde::{Deserialize, Deserializer};
+
+use crate::problem::{EdgeCode, Problem};
+
+/// Body of `POST /v1/validate`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ValidateRequest<'a> {
+    #[serde(borrow, default, deserialize_with = "present")]
+    pub(crate) token: Option<Text<'a>>,
+    #[serde(default)]
+    pub(crate) require: Requirement,
+}
+
+impl<'a> ValidateRequest<'a> {
+    /// Reads `body`; an empty one asks nothing.
+    ///
+    /// # Errors
+    /// `request_malformed`.
+    pub(crate) fn parse(body: &'a [u8]) -> Result<Self, Problem> {
+        if body.is_empty() {
+            return Ok(Self::default());
+        }
+        serde_json::from_slice(body).map_err(|_| {
+            Problem::from(EdgeCode::RequestMalformed).because(
+                "expected JSON `{token, require?{scope, roles, tenant, acr, max_auth_age}}`",
+            )
+        })
+    }
+}
+
+/// A text that is copied only where it has escapes.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Text<'a>(#[serde(borrow)] pub(crate) Cow<'a, str>);
+
+/// What a caller asks of a session beyond its being valid; absent asks nothing.
+#[derive(Debug, Default, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Requirement {
+    #[serde(default, deserialize_with = "words")]
+    scope: Vec<String>,
+    #[serde(default)]
+    roles: Vec<String>,
+    #[serde(default, deserialize_with = "present")]
+    tenant: Option<String>,
+    #[serde(default, deserialize_with = "words")]
+    acr: Vec<String>,
+    #[serde(default, deserialize_with = "present")]
+    max_auth_age: Option<u64>,
+}
+
+impl Requirement {
+    /// Reads the query of `/v1/auth`: `scope`, `role`, `tenant`, `acr`, `max_auth_age`.
+    ///
+    /// # Errors
+    /// `request_malformed`: another name, an empty value, a repeated single value, bad encoding.
+    pub(crate) fn from_query(query: &str) -> Result<Self, Problem> {
+        let mut requirement = Self::default();
+        for pair in query.split('&').filter(|pair| !pair.is_empty()) {
+            let is_good = pair
+                .split_once('=')
+                .and_then(|(name, value)| Some((decode(name)?, decode(value)?)))
+                .is_some_and(|(name, value)| requirement.add(&name, value));
+            if !is_good {
+                let problem = Problem::from(EdgeCode::RequestMalformed);
+                return Err(problem.because(
+                    "expected a query of non-empty `scope`, `role`, `tenant`, `acr`, `max_auth_age`",
+                ));
+            }
+        }
+        Ok(requirement)
+    }
+
+    fn add(&mut self, name: &str, value: String) -> bool {
+        // An empty value is what a template leaves when its variable is unset: it must not open.
+        if value.trim().is_empty() {
+            return false;
+        }
+        match name {
+            "scope" => self.scope.extend(split(&value)),
+            "role" => self.roles.push(value),
+            "tenant" => return self.tenant.replace(value).is_none(),
+            "acr" => self.acr.extend(split(&value)),
+            "max_auth_age" => match value.parse() {
+                Ok(seconds) => return self.max_auth_age.replace(seconds).is_none(),
+                Err(_) => return false,
+            },
+            _ => return false,
+        }
+        true
+    }
+
+    /// The same, as the verifier takes it.
+    pub(crate) fn to_require(&self) -> Require {
+        let mut require = Require::new();
+        for scope in &self.scope {
+            require = require.scope(scope);
+        }
+        for role in &self.roles {
+            require = require.role(role);
+        }
+        if let Some(tenant) = &self.tenant {
+            require = require.tenant(tenant);
+        }
+        for acr in &self.acr {
+            require = require.acr(acr);
+        }
+        if let Some(seconds) = self.max_auth_age {
+            require = require.max_auth_age(Duration::from_secs(seconds));
+        }
+        require
+    }
+
+    /// `scope` of a challenge (RFC 6750 §3).
+    pub(crate) fn scope_attribute(&self) -> Option<String> {
+        (!self.scope.is_empty()).then(|| self.scope.join(" "))
+    }
+
+    /// `acr_values` of a challenge (RFC 9470 §3).
+    pub(crate) fn acr_attribute(&self) -> Option<String> {
+        (!self.acr.is_empty()).then(|| self.acr.join(" "))
+    }
+
+    /// `max_age` of a challenge (RFC 9470 §3).
+    pub(crate) fn max_age_attribute(&self) -> Option<String> {
+        self.max_auth_age.map(|seconds| seconds.to_string())
+    }
+}
+
+fn split(text: &str) -> impl Iterator<Item = String> + '_ {
+    text.split_ascii_whitespace().map(str::to_owned)
+}
+
+/// A member that may be absent but not `null`.
+fn present<'de, D: Deserializer<'de>, T: Deserialize<'de>>(from: D) -> Result<Option<T>, D::Error> {
+    T::deserialize(from).map(Some)
+}
+
+/// Space-separated words, or a list of them; a text without a word is an error, as it would ask
+/// nothing where something was meant.
+fn words<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<String>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Given {
+        Text(String),
+        List(Vec<String>),
+    }
+    let texts = match Given::deserialize(from)? {
+        Given::Text(text) => vec![text],
+        Given::List(texts) => texts,
+    };
+    let has_blank = texts.iter().any(|text| text.trim_ascii().is_empty());
+    if has_blank {
+        return Err(serde::de::Error::custom("expected at least one word"));
+    }
+    Ok(texts.iter().flat_map(|text| split(text)).collect())
+}
+
+/// `application/x-www-form-urlencoded`, strict: a bad escape or bad UTF-8 is an error.
+fn decode(text: &str) -> Option<String> {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.bytes();
+    while let Some(byte) = rest.next() {
+        bytes.push(match byte {
+            b'+' => b' ',
+            b'%' => {
+                let (high, low) = (nibble(rest.next()?)?, nibble(rest.next()?)?);
+                high << 4 | low
+            }
+            _ => byte,
+        });
+    }
+    String::from_utf8(bytes).ok()
+}
+
+fn nibble(digit: u8) -> Option<u8> {
+    char::from(digit)
+        .to_digit(16)
+        .and_then(|digit| u8::try_from(digit).ok())
+}

@@ -31,7 +31,7 @@ impl<'a> ValidateRequest<'a> {
         }
         serde_json::from_slice(body).map_err(|_| {
             Problem::from(EdgeCode::RequestMalformed).because(
-                "expected JSON `{token, require?{scope, roles, tenant, acr, max_auth_age}}`",
+                "expected JSON `{token, require?{scope, roles, tenant, acr, max_auth_age, authorized_parties}}`",
             )
         })
     }
@@ -55,6 +55,8 @@ pub(crate) struct Requirement {
     acr: Vec<String>,
     #[serde(default, deserialize_with = "present")]
     max_auth_age: Option<u64>,
+    #[serde(default)]
+    authorized_parties: Vec<String>,
 }
 
 impl Requirement {
@@ -112,6 +114,9 @@ impl Requirement {
         }
         for acr in &self.acr {
             require = require.acr(acr);
+        }
+        for party in &self.authorized_parties {
+            require = require.authorized_party(party);
         }
         if let Some(seconds) = self.max_auth_age {
             require = require.max_auth_age(Duration::from_secs(seconds));

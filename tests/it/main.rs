@@ -2,6 +2,7 @@
 
 mod api;
 mod doctor;
+mod http_door;
 mod keys;
 mod oracle;
 mod pem;

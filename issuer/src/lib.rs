@@ -1,1 +1,35 @@
-//! Queue.
+//! The issuer of Queue: keeps customers, sessions and signing keys, and mints the access tokens that
+//! relying services check offline.
+//!
+//! [`Settings`] say how, [`App::build`] opens the database and binds the ports, [`App::serve`] answers.
+//!
+//! **Invariant:** the only holder of private keys is this crate; no route, log line or database column
+//! shows one unsealed.
+//! **Invariant:** one transaction a request; nothing is half-written.
+
+mod app;
+mod audit;
+mod caller;
+pub mod cli;
+mod clock;
+mod customers;
+mod db;
+mod discovery;
+mod extract;
+mod flag;
+mod health;
+mod idempotency;
+mod key;
+mod problem;
+mod request_id;
+mod router;
+mod service_token;
+mod session;
+pub mod settings;
+pub mod telemetry;
+mod token;
+
+pub use app::{App, AppError};
+pub use clock::{Clock, SystemClock, Timestamp};
+pub use problem::ProblemCode;
+pub use settings::{Settings, SettingsError};

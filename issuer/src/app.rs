@@ -1,0 +1,343 @@
+//! App: takes settings and a clock, gives an issuer that listens, serves and drains.
+//!
+//! **Invariant:** settings, database, migrations and keys are sound before a port is bound.
+//! **Invariant:** no task outlives [`App::serve`]: listeners and the key poll are joined in it.
+
+use std::convert::Infallible;
+use std::future::pending;
+use std::net::{SocketAddr, TcpListener};
+use std::ops::Deref;
+use std::sync::Arc;
+
+use axum::Router;
+use axum_server::Handle;
+use hyper_util::rt::TokioTimer;
+use secrecy::ExposeSecret;
+use tokio::sync::Semaphore;
+
+use crate::caller::Caller;
+use crate::clock::Clock;
+use crate::db::{Db, DbError, migrate};
+use crate::idempotency::{Attempt, IdempotencyKey};
+use crate::key::bootstrap::{self, BootstrapError};
+use crate::key::keyring::POLL;
+use crate::key::material::SigningKey;
+use crate::key::rotation::Timing;
+use crate::key::sealing::Kek;
+use crate::key::{KeyError, Keyring, commands};
+use crate::router;
+use crate::service_token::ServiceTokens;
+use crate::settings::{Settings, SettingsError};
+use crate::telemetry::{self, Metrics};
+
+/// An issuer whose ports are bound and that does not answer yet.
+pub struct App {
+    shared: Shared,
+    public: TcpListener,
+    operators: TcpListener,
+    public_addr: SocketAddr,
+    ops_addr: SocketAddr,
+}
+
+/// Why an issuer does not start or stops.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum AppError {
+    /// A setting is wrong, or does not fit the database; exit code 64.
+    #[error(transparent)]
+    Settings(#[from] SettingsError),
+    /// The database cannot be opened or migrated.
+    #[error("the database cannot be used: {0}")]
+    Database(String),
+    /// The signing keys cannot be read or made.
+    #[error("the signing keys cannot be used: {0}")]
+    Keys(String),
+    /// A listener cannot be bound or failed.
+    #[error("cannot listen on {address}")]
+    Listen {
+        /// Where.
+        address: SocketAddr,
+        /// Why.
+        source: std::io::Error,
+    },
+}
+
+impl AppError {
+    /// What the process should exit with: 64 (`EX_USAGE`) for settings, else 1.
+    #[must_use]
+    pub fn exit_code(&self) -> u8 {
+        if matches!(self, Self::Settings(_)) {
+            64
+        } else {
+            1
+        }
+    }
+}
+
+/// What every request handler can reach.
+#[derive(Clone)]
+pub(crate) struct Shared(Arc<Parts>);
+
+/// The parts of a running issuer.
+pub(crate) struct Parts {
+    pub(crate) settings: Settings,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) db: Db,
+    pub(crate) keys: Arc<Keyring>,
+    pub(crate) services: ServiceTokens,
+    pub(crate) metrics: Metrics,
+    /// One permit a core: more signatures at once only wait for each other.
+    pub(crate) signers: Semaphore,
+}
+
+impl Deref for Shared {
+    type Target = Parts;
+
+    fn deref(&self) -> &Parts {
+        &self.0
+    }
+}
+
+impl Shared {
+    /// A creating request by `caller`, whose resource will be called `resource_id`.
+    pub(crate) fn attempt<'a>(
+        &self,
+        key: &'a IdempotencyKey,
+        caller: &'a Caller,
+        route: &'static str,
+        request_hash: [u8; 32],
+        resource_id: &'a str,
+    ) -> Attempt<'a> {
+        let life = self.settings.idempotency_life;
+        Attempt {
+            key,
+            client_id: caller.client_id(),
+            route,
+            request_hash,
+            resource_id,
+            life,
+        }
+    }
+}
+
+impl App {
+    /// Opens and migrates the database, makes sure there is a signing key, binds both ports.
+    ///
+    /// # Errors
+    /// See [`AppError`].
+    pub async fn build(settings: Settings, clock: Arc<dyn Clock>) -> Result<Self, AppError> {
+        let (db, keys) = open(&settings, &clock).await?;
+        let services = ServiceTokens::new(&settings.callers)
+            .map_err(|_| AppError::Keys("no randomness".to_owned()))?;
+        if settings.callers.is_empty() {
+            tracing::warn!("no service caller is configured: set QUEUE_SERVICE_TOKEN_<NAME>");
+        }
+        let (public, public_addr) = bind(settings.listen)?;
+        let (operators, ops_addr) = bind(settings.ops_listen)?;
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let parts = Parts {
+            settings,
+            clock,
+            db,
+            keys: Arc::new(keys),
+            services,
+            metrics: Metrics::new(),
+            signers: Semaphore::new(cores),
+        };
+        Ok(Self {
+            shared: Shared(Arc::new(parts)),
+            public,
+            operators,
+            public_addr,
+            ops_addr,
+        })
+    }
+
+    /// Where the public listener is bound.
+    #[must_use]
+    pub fn public_addr(&self) -> SocketAddr {
+        self.public_addr
+    }
+
+    /// Where the operators' listener is bound.
+    #[must_use]
+    pub fn ops_addr(&self) -> SocketAddr {
+        self.ops_addr
+    }
+
+    /// Answers requests until `shutdown` completes, then finishes those under way.
+    ///
+    /// # Errors
+    /// [`AppError::Listen`] when a listener fails.
+    pub async fn serve(self, shutdown: impl Future<Output = ()>) -> Result<(), AppError> {
+        let shared = self.shared;
+        let (public, operators) = (Handle::new(), Handle::new());
+        let serving = async {
+            tokio::try_join!(
+                listen(
+                    self.public,
+                    self.public_addr,
+                    router::public(&shared),
+                    &public,
+                    &shared
+                ),
+                listen(
+                    self.operators,
+                    self.ops_addr,
+                    router::operators(&shared),
+                    &operators,
+                    &shared
+                ),
+            )
+        };
+        let stop = async {
+            shutdown.await;
+            tracing::info!("draining");
+            let limit = Some(shared.settings.drain_timeout);
+            public.graceful_shutdown(limit);
+            operators.graceful_shutdown(limit);
+            pending::<Infallible>().await
+        };
+        tracing::info!(public = %self.public_addr, operators = %self.ops_addr, "listening");
+        let served = tokio::select! {
+            served = serving => served.map(drop),
+            never = stop => match never {},
+            never = watch_keys(&shared) => match never {},
+        };
+        shared.db.close().await;
+        served
+    }
+}
+
+/// Opens the database and the keys without binding a port, as the command line does.
+pub(crate) async fn open(
+    settings: &Settings,
+    clock: &Arc<dyn Clock>,
+) -> Result<(Db, Keyring), AppError> {
+    let db = connect(settings).await?;
+    let applied = migrate::up(&db).await.map_err(|error| database(&error))?;
+    for migration in applied {
+        tracing::info!(
+            version = migration.version,
+            name = migration.name,
+            "migration applied"
+        );
+    }
+    let keys = keyring(settings, clock, db.clone())?;
+    let ring = &keys;
+    bootstrap::ensure(ring, async || {
+        // The one generation of a start: nothing else runs on this thread yet.
+        commands::generate(ring)
+    })
+    .await
+    .map_err(|error| match error {
+        BootstrapError::Settings { key, what } => SettingsError::new(key, what).into(),
+        BootstrapError::Key(error) => key_error(&error),
+    })?;
+    keys.reload().await.map_err(|error| key_error(&error))?;
+    Ok((db, keys))
+}
+
+/// Opens the database alone.
+pub(crate) async fn connect(settings: &Settings) -> Result<Db, AppError> {
+    if settings.has_sqlite() {
+        settings.make_data_dir()?;
+    }
+    Db::connect(&settings.database, settings.database_connections)
+        .await
+        .map_err(|error| database(&error))
+}
+
+fn keyring(settings: &Settings, clock: &Arc<dyn Clock>, db: Db) -> Result<Keyring, AppError> {
+    let configured = match &settings.signing_key {
+        Some(pem) => SigningKey::from_pem(pem.expose_secret()).map_err(|error| {
+            SettingsError::new("QUEUE_JWT_SIGNING_KEY (signing_key)", error.to_string())
+        })?,
+        None => Vec::new(),
+    };
+    let timing = Timing {
+        jwks_max_age: settings.jwks_max_age,
+        refresh_allowance: settings.refresh_allowance,
+        leeway: settings.leeway,
+        token_life: settings.token_life,
+    };
+    Ok(Keyring::new(
+        db,
+        Arc::clone(clock),
+        Kek::resolve(settings)?,
+        configured,
+        timing,
+        settings.rsa_bits,
+        settings.url.clone(),
+        settings.audiences.clone(),
+    ))
+}
+
+pub(crate) fn database(error: &DbError) -> AppError {
+    AppError::Database(crate::problem::chain(error))
+}
+
+pub(crate) fn key_error(error: &KeyError) -> AppError {
+    AppError::Keys(crate::problem::chain(error))
+}
+
+fn bind(address: SocketAddr) -> Result<(TcpListener, SocketAddr), AppError> {
+    let listen = |source| AppError::Listen { address, source };
+    let listener = TcpListener::bind(address).map_err(listen)?;
+    listener.set_nonblocking(true).map_err(listen)?;
+    let bound = listener.local_addr().map_err(listen)?;
+    Ok((listener, bound))
+}
+
+/// Serves one listener. `axum::serve` has no limit on how long a client may take to send its first line,
+/// so a few slow clients would hold every connection; this server has.
+async fn listen(
+    listener: TcpListener,
+    address: SocketAddr,
+    router: Router,
+    handle: &Handle<SocketAddr>,
+    shared: &Shared,
+) -> Result<(), AppError> {
+    let failed = |source| AppError::Listen { address, source };
+    let timeout = shared.settings.header_timeout;
+    let mut server = axum_server::from_tcp(listener)
+        .map_err(failed)?
+        .http1_only()
+        .first_request_timeout(timeout)
+        .handle(handle.clone());
+    server
+        .http_builder()
+        .http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(timeout)
+        .max_buf_size(MAX_HEAD);
+    server
+        .serve(router.into_make_service())
+        .await
+        .map_err(failed)
+}
+
+/// Follows key changes of other processes, for as long as anyone polls it.
+async fn watch_keys(shared: &Shared) -> Infallible {
+    loop {
+        tokio::time::sleep(POLL).await;
+        let outcome = match shared.keys.poll().await {
+            Ok(false) => continue,
+            Ok(true) => "changed",
+            Err(error) => {
+                tracing::warn!(
+                    error = crate::problem::chain(&error),
+                    "key set cannot be confirmed"
+                );
+                "failed"
+            }
+        };
+        shared.metrics.count(
+            telemetry::KEY_SET_RELOADS,
+            &[("outcome", outcome.to_owned())],
+        );
+    }
+}
+
+/// Longest head of a request.
+const MAX_HEAD: usize = 32 * 1024;

@@ -1,0 +1,126 @@
+//! The routes of customers: `POST /api/v1/customers`, `GET /api/v1/customers/{id}`, `GET /api/v1/customers?email=`.
+
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use axum::{Json, Router, routing};
+use http::StatusCode;
+use serde::Deserialize;
+
+use super::{Customer, Email, NewCustomer, check_display_name, store};
+use crate::app::Shared;
+use crate::audit::{self, Event};
+use crate::caller::Caller;
+use crate::db::Id;
+use crate::extract::{JsonBody, PathId, QueryOf};
+use crate::idempotency::{Attempt, IdempotencyKey};
+use crate::problem::{Problem, ProblemCode};
+use crate::router::{created, replayed};
+
+pub(crate) fn routes() -> Router<Shared> {
+    Router::new()
+        .route("/customers", routing::post(create).get(find_by_email))
+        .route("/customers/{id}", routing::get(find))
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct CreateCustomer {
+    email: String,
+    display_name: Option<String>,
+}
+
+async fn create(
+    State(shared): State<Shared>,
+    caller: Caller,
+    key: IdempotencyKey,
+    body: JsonBody<CreateCustomer>,
+) -> Result<Response, Problem> {
+    caller.require("customers:write")?;
+    let new = parse(&shared, &caller, body.value)?;
+    let id = new.id.to_string();
+    let attempt = shared.attempt(&key, &caller, "customers", body.hash, &id);
+    let (customer, is_new) = insert(&shared, &caller, &new, &attempt).await?;
+    let location = format!("/api/v1/customers/{}", customer.id);
+    Ok(if is_new {
+        created(&location, &customer)
+    } else {
+        replayed(&location, &customer)
+    })
+}
+
+async fn find(
+    State(shared): State<Shared>,
+    caller: Caller,
+    PathId(id): PathId,
+) -> Result<Response, Problem> {
+    caller.require("customers:read")?;
+    let customer = store::find(&shared.db, id).await?;
+    answer(customer)
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ByEmail {
+    email: String,
+}
+
+async fn find_by_email(
+    State(shared): State<Shared>,
+    caller: Caller,
+    QueryOf(query): QueryOf<ByEmail>,
+) -> Result<Response, Problem> {
+    caller.require("customers:read")?;
+    let email = Email::parse(&query.email)?;
+    let customer = store::find_by_email(&shared.db, &email.normalised).await?;
+    answer(customer)
+}
+
+fn answer(customer: Option<Customer>) -> Result<Response, Problem> {
+    let customer = customer.ok_or_else(|| Problem::new(ProblemCode::CustomerNotFound))?;
+    Ok((StatusCode::OK, Json(customer)).into_response())
+}
+
+fn parse(shared: &Shared, caller: &Caller, body: CreateCustomer) -> Result<NewCustomer, Problem> {
+    let email = Email::parse(&body.email)?;
+    if let Some(name) = &body.display_name {
+        check_display_name(name)?;
+    }
+    let now = shared.clock.now();
+    Ok(NewCustomer {
+        id: Id::new(now),
+        email,
+        display_name: body.display_name,
+        created_by: caller.client_id().to_owned(),
+        now,
+    })
+}
+
+/// Makes the customer, or finds the one the same request made before; true when it is new.
+async fn insert(
+    shared: &Shared,
+    caller: &Caller,
+    new: &NewCustomer,
+    attempt: &Attempt<'_>,
+) -> Result<(Customer, bool), Problem> {
+    let missing = || Problem::new(ProblemCode::CustomerNotFound);
+    let mut tx = shared.db.begin().await?;
+    if let Some(earlier) = attempt.claim(&mut tx, new.now).await? {
+        let id = Id::parse(&earlier).ok_or_else(missing)?;
+        let customer = store::find_in(&mut tx, id).await?.ok_or_else(missing)?;
+        return Ok((customer, false));
+    }
+    if !store::insert(&mut tx, new).await? {
+        return Err(Problem::new(ProblemCode::CustomerEmailTaken));
+    }
+    let id = new.id.to_string();
+    let event = Event {
+        action: "customer.created",
+        customer: Some(new.id),
+        target_kind: "customer",
+        target_id: &id,
+    };
+    audit::record(&mut tx, &caller.actor(), &event, new.now).await?;
+    let customer = store::find_in(&mut tx, new.id).await?.ok_or_else(missing)?;
+    tx.commit().await?;
+    Ok((customer, true))
+}

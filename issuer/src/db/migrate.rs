@@ -1,0 +1,81 @@
+//! Migrations: takes a connected database, applies the files it has not seen, gives what it did.
+//!
+//! **Invariant:** all missing files are applied in one transaction under a lock, so processes that
+//! start at once do it once, and a failing file leaves the database as it was.
+//! **Invariant:** the ledger is written by the files themselves; who ran them does not matter.
+
+use super::{Db, DbError, Sql, Tx};
+
+/// One migration, in both dialects.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Migration {
+    pub(crate) version: i64,
+    pub(crate) name: &'static str,
+    sql: Sql,
+}
+
+/// Applies what is missing; the migrations it applied, in order.
+pub(crate) async fn up(db: &Db) -> Result<Vec<&'static Migration>, DbError> {
+    let mut tx = db.begin().await?;
+    tx.execute(LOCK, &[]).await?;
+    let missing = missing(&mut tx).await?;
+    for migration in &missing {
+        tx.execute_file(migration.sql).await?;
+    }
+    tx.commit().await?;
+    Ok(missing)
+}
+
+/// The migrations this build knows and the database lacks.
+pub(crate) async fn pending(db: &Db) -> Result<Vec<&'static Migration>, DbError> {
+    let mut tx = db.begin().await?;
+    let missing = missing(&mut tx).await?;
+    tx.rollback().await?;
+    Ok(missing)
+}
+
+async fn missing(tx: &mut Tx) -> Result<Vec<&'static Migration>, DbError> {
+    let mut applied = Vec::<i64>::new();
+    if tx.fetch_optional(LEDGER_EXISTS, &[]).await?.is_some() {
+        for row in tx
+            .fetch_all("SELECT version FROM queue_schema_migrations", &[])
+            .await?
+        {
+            applied.push(row.get("version")?);
+        }
+    }
+    Ok(MIGRATIONS
+        .iter()
+        .filter(|migration| !applied.contains(&migration.version))
+        .collect())
+}
+
+macro_rules! migration {
+    ($version:literal, $name:literal, $file:literal) => {
+        Migration {
+            version: $version,
+            name: $name,
+            sql: Sql::each(
+                include_str!(concat!("../../../migrations/postgres/", $file)),
+                include_str!(concat!("../../../migrations/sqlite/", $file)),
+            ),
+        }
+    };
+}
+
+/// Every migration, in order.
+pub(crate) const MIGRATIONS: [Migration; 2] = [
+    migration!(1, "queue_core_tables", "001_queue_core_tables.sql"),
+    migration!(2, "queue_customer_roles", "002_queue_customer_roles.sql"),
+];
+
+/// SQLite's write transaction is the lock already.
+const LOCK: Sql = Sql::each(
+    "SELECT pg_advisory_xact_lock(7164770110471995749)",
+    "SELECT 1",
+);
+
+const LEDGER_EXISTS: Sql = Sql::each(
+    "SELECT 1 AS found WHERE to_regclass('queue_schema_migrations') IS NOT NULL",
+    "SELECT 1 AS found FROM sqlite_master WHERE type = 'table' AND name = 'queue_schema_migrations'",
+);

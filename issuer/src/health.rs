@@ -1,0 +1,100 @@
+//! Health: takes the state of database and keys, answers `/livez`, `/readyz`, `/metrics` and `/`.
+//!
+//! **Invariant:** ready means that a mint would work: a write is accepted, every migration is applied,
+//! and a usable active key was confirmed within seconds. Nothing here needs a caller's token, so nothing
+//! here tells more than that.
+
+use axum::Json;
+use axum::extract::State;
+use axum::response::{Html, IntoResponse, Response};
+use http::StatusCode;
+use http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE};
+use serde::Serialize;
+
+use crate::app::Shared;
+use crate::db::migrate;
+use crate::telemetry;
+
+#[derive(Debug, Serialize)]
+struct Readiness {
+    ready: bool,
+    database: bool,
+    migrations: bool,
+    keys: bool,
+}
+
+/// `GET /livez`: the process answers.
+pub(crate) async fn live() -> Response {
+    (
+        [(CACHE_CONTROL, "no-store")],
+        Json(serde_json::json!({ "live": true })),
+    )
+        .into_response()
+}
+
+/// `GET /readyz`: 200 when a mint would work, else 503 and what is missing.
+pub(crate) async fn ready(State(shared): State<Shared>) -> Response {
+    let readiness = check(&shared).await;
+    let status = if readiness.ready {
+        StatusCode::OK
+    } else {
+        StatusCode::SERVICE_UNAVAILABLE
+    };
+    (status, [(CACHE_CONTROL, "no-store")], Json(readiness)).into_response()
+}
+
+/// `GET /metrics`: Prometheus text.
+pub(crate) async fn metrics(State(shared): State<Shared>) -> Response {
+    if let Ok(keys) = shared.keys.current() {
+        shared
+            .metrics
+            .set(telemetry::KEY_SET_GENERATION, keys.generation);
+    }
+    (
+        [(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")],
+        shared.metrics.render(),
+    )
+        .into_response()
+}
+
+/// `GET /`: a page for people who found the port.
+pub(crate) async fn page(State(shared): State<Shared>) -> Response {
+    let readiness = check(&shared).await;
+    let state = if readiness.ready {
+        "ready"
+    } else {
+        "not ready"
+    };
+    let keys = shared.keys.current().map_or(0, |keys| keys.generation);
+    // Nothing in the page comes from a request; the URL was validated to need no escaping.
+    let html = PAGE
+        .replace("{issuer}", &shared.settings.url)
+        .replace("{version}", env!("CARGO_PKG_VERSION"))
+        .replace("{state}", state)
+        .replace("{flag}", &shared.settings.flag.to_string())
+        .replace("{generation}", &keys.to_string());
+    let headers = [
+        (CACHE_CONTROL, "no-store"),
+        (
+            CONTENT_SECURITY_POLICY,
+            "default-src 'none'; style-src 'unsafe-inline'",
+        ),
+    ];
+    (headers, Html(html)).into_response()
+}
+
+async fn check(shared: &Shared) -> Readiness {
+    let database = shared.db.check_writable().await.is_ok();
+    let migrations = migrate::pending(&shared.db)
+        .await
+        .is_ok_and(|pending| pending.is_empty());
+    let keys = shared.keys.is_ready();
+    Readiness {
+        ready: database && migrations && keys,
+        database,
+        migrations,
+        keys,
+    }
+}
+
+const PAGE: &str = include_str!("page.html");

@@ -1,0 +1,194 @@
+//! The routes of keys: the published set, and for operators `GET, POST /api/v1/keys`,
+//! `POST /api/v1/keys/{kid}/publish, activate, retire, revoke`.
+
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use axum::{Json, Router, routing};
+use http::HeaderMap;
+use serde::{Deserialize, Serialize};
+
+use super::commands::{self, Verb};
+use super::rotation::Refusal;
+use super::{KeyError, KeyRow, KeyState, KeyView};
+use crate::app::Shared;
+use crate::caller::Caller;
+use crate::discovery::cacheable;
+use crate::extract::{JsonBody, PathText};
+use crate::idempotency::IdempotencyKey;
+use crate::problem::{Problem, ProblemCode};
+use crate::router::{created, replayed};
+
+/// `GET /.well-known/jwks.json`.
+pub(crate) async fn jwk_set(
+    State(shared): State<Shared>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let set = &shared.keys.current()?.set;
+    Ok(cacheable(
+        &shared,
+        &headers,
+        &set.etag,
+        "application/jwk-set+json",
+        set.bytes.clone(),
+    ))
+}
+
+/// The operators' routes.
+pub(crate) fn routes() -> Router<Shared> {
+    Router::new()
+        .route("/keys", routing::get(list).post(generate))
+        .route("/keys/{kid}/publish", routing::post(publish))
+        .route("/keys/{kid}/activate", routing::post(activate))
+        .route("/keys/{kid}/retire", routing::post(retire))
+        .route("/keys/{kid}/revoke", routing::post(revoke))
+}
+
+#[derive(Debug, Serialize)]
+struct Keys {
+    keys: Vec<KeyView>,
+}
+
+async fn list(State(shared): State<Shared>, caller: Caller) -> Result<Response, Problem> {
+    caller.require(SCOPE)?;
+    let rows = commands::list(&shared.keys).await?;
+    let keys = rows
+        .iter()
+        .map(|row| KeyView::new(row, &shared.keys.timing))
+        .collect();
+    Ok(Json(Keys { keys }).into_response())
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct GenerateKey {
+    /// Whether the key enters the set at once; it does, unless it is held back.
+    publish: Option<bool>,
+}
+
+async fn generate(
+    State(shared): State<Shared>,
+    caller: Caller,
+    key: IdempotencyKey,
+    body: JsonBody<GenerateKey>,
+) -> Result<Response, Problem> {
+    caller.require(SCOPE)?;
+    let state = if body.value.publish == Some(false) {
+        KeyState::Pending
+    } else {
+        KeyState::Published
+    };
+    let (row, is_new) = make(&shared, &caller, &key, body.hash, state).await?;
+    let view = KeyView::new(&row, &shared.keys.timing);
+    let location = format!("/api/v1/keys/{}", row.kid);
+    Ok(if is_new {
+        created(&location, &view)
+    } else {
+        replayed(&location, &view)
+    })
+}
+
+async fn publish(
+    shared: State<Shared>,
+    caller: Caller,
+    kid: PathText,
+) -> Result<Response, Problem> {
+    step(shared, caller, kid, Verb::Publish).await
+}
+
+async fn activate(
+    shared: State<Shared>,
+    caller: Caller,
+    kid: PathText,
+) -> Result<Response, Problem> {
+    step(shared, caller, kid, Verb::Activate).await
+}
+
+async fn retire(shared: State<Shared>, caller: Caller, kid: PathText) -> Result<Response, Problem> {
+    step(shared, caller, kid, Verb::Retire).await
+}
+
+async fn revoke(shared: State<Shared>, caller: Caller, kid: PathText) -> Result<Response, Problem> {
+    step(shared, caller, kid, Verb::Revoke).await
+}
+
+async fn step(
+    State(shared): State<Shared>,
+    caller: Caller,
+    PathText(kid): PathText,
+    verb: Verb,
+) -> Result<Response, Problem> {
+    caller.require(SCOPE)?;
+    let row = commands::step(&shared.keys, &kid, verb, &caller.operator(), false)
+        .await
+        .map_err(|error| refused(&shared, error))?;
+    shared.keys.reload().await?;
+    Ok(Json(KeyView::new(&row, &shared.keys.timing)).into_response())
+}
+
+/// Makes a key, or finds the one the same request made before; true when it is new.
+async fn make(
+    shared: &Shared,
+    caller: &Caller,
+    key: &IdempotencyKey,
+    hash: [u8; 32],
+    state: KeyState,
+) -> Result<(KeyRow, bool), Problem> {
+    let keys = std::sync::Arc::clone(&shared.keys);
+    let made = tokio::task::spawn_blocking(move || commands::generate(&keys))
+        .await
+        .map_err(Problem::fault)??;
+    let now = shared.clock.now();
+    let mut tx = shared.db.begin().await?;
+    let earlier = shared
+        .attempt(key, caller, "keys", hash, &made.kid)
+        .claim(&mut tx, now)
+        .await?;
+    let is_new = earlier.is_none();
+    let kid = earlier.unwrap_or_else(|| made.kid.clone());
+    if is_new {
+        commands::insert(&mut tx, &made, state, &caller.operator(), now).await?;
+    }
+    tx.commit().await?;
+    shared.keys.reload().await?;
+    let row = commands::list(&shared.keys)
+        .await?
+        .into_iter()
+        .find(|row| row.kid == kid);
+    Ok((row.ok_or(KeyError::NotFound)?, is_new))
+}
+
+/// A refusal with the instant from which it may succeed.
+fn refused(shared: &Shared, error: KeyError) -> Problem {
+    let now = shared.clock.now();
+    match error {
+        KeyError::Refused(Refusal::TooEarly { at }) => {
+            Problem::from(error).not_before("activatable_at", at, now)
+        }
+        KeyError::Refused(Refusal::StillNeeded { until }) => {
+            Problem::from(error).not_before("needed_until", until, now)
+        }
+        error => error.into(),
+    }
+}
+
+impl From<KeyError> for Problem {
+    fn from(error: KeyError) -> Self {
+        let refuse = |code| Self::new(code).detail(error.to_string());
+        match error {
+            KeyError::NotFound => refuse(ProblemCode::KeyNotFound),
+            KeyError::Refused(Refusal::TooEarly { .. }) => refuse(ProblemCode::TooEarly),
+            KeyError::Refused(Refusal::StillNeeded { .. } | Refusal::Signs) => {
+                refuse(ProblemCode::KeyStillNeeded)
+            }
+            KeyError::Refused(Refusal::State { .. })
+            | KeyError::PrivateHalfAbsent
+            | KeyError::OtherKek => refuse(ProblemCode::KeyStateRefused),
+            KeyError::KekMissing => refuse(ProblemCode::KeyStateRefused),
+            KeyError::Unavailable => Self::new(ProblemCode::KeyUnavailable),
+            KeyError::Db(error) => error.into(),
+            error => Self::fault(error),
+        }
+    }
+}
+
+const SCOPE: &str = "ops:keys";

@@ -1,0 +1,152 @@
+//! Issue: takes a customer and an audience, gives a kept session and its token, in one transaction.
+//!
+//! **Invariant:** the token is signed by the key that is active in this very transaction: a snapshot that
+//! another process has made old is read again first.
+//! **Invariant:** signing happens before the commit, so a token that fails leaves no session behind.
+
+use std::sync::Arc;
+
+use super::{ACR_LEGACY, Holder, SessionRow, store};
+use crate::app::Shared;
+use crate::audit::{self, Event};
+use crate::caller::Caller;
+use crate::clock::Timestamp;
+use crate::db::{DEFAULT_TENANT, Id, Tx};
+use crate::idempotency::Attempt;
+use crate::key::KeySnapshot;
+use crate::problem::{Problem, ProblemCode};
+use crate::telemetry;
+use crate::token::claims::Grant;
+use crate::token::{self, AccessToken, TokenError};
+
+/// A session, its token, and whether the session is new.
+pub(crate) struct Issued {
+    pub(crate) session: SessionRow,
+    pub(crate) token: AccessToken,
+    pub(crate) is_new: bool,
+    pub(crate) now: Timestamp,
+}
+
+/// Issues `session`, or a further token for the session an earlier attempt made.
+pub(crate) async fn issue(
+    shared: &Shared,
+    caller: &Caller,
+    session: SessionRow,
+    attempt: &Attempt<'_>,
+) -> Result<Issued, Problem> {
+    let now = session.created_at;
+    let mut tx = shared.db.begin().await?;
+    let earlier = attempt.claim(&mut tx, now).await?;
+    let is_new = earlier.is_none();
+    let session = match earlier {
+        Some(id) => find_live(&mut tx, &id, now).await?,
+        None => session,
+    };
+    let holder = store::holder(&mut tx, session.customer)
+        .await?
+        .ok_or_else(|| Problem::new(ProblemCode::CustomerNotFound))?;
+    holder.check_may_sign_in()?;
+    if is_new {
+        keep(&mut tx, caller, &session, now).await?;
+    }
+    let keys = shared.keys.as_of(&mut tx).await?;
+    let token = sign(shared, keys, grant(shared, &session, holder), now).await?;
+    tx.commit().await?;
+    shared
+        .metrics
+        .count(telemetry::TOKENS_MINTED, &[("acr", session.acr.clone())]);
+    Ok(Issued {
+        session,
+        token,
+        is_new,
+        now,
+    })
+}
+
+/// A session for a customer whom the calling service has authenticated, not kept yet.
+pub(crate) fn legacy_session(
+    shared: &Shared,
+    caller: &Caller,
+    customer: Id,
+    audience: String,
+) -> SessionRow {
+    let now = shared.clock.now();
+    SessionRow {
+        id: Id::new(now),
+        customer,
+        audience,
+        client_id: caller.client_id().to_owned(),
+        acr: ACR_LEGACY.to_owned(),
+        amr: Vec::new(),
+        auth_time: now,
+        created_at: now,
+        expires_at: now.plus(shared.settings.session_life),
+        revoked_at: None,
+    }
+}
+
+async fn find_live(tx: &mut Tx, id: &str, now: Timestamp) -> Result<SessionRow, Problem> {
+    let missing = || Problem::new(ProblemCode::SessionEnded);
+    let id = Id::parse(id).ok_or_else(missing)?;
+    let session = store::find(tx, id).await?.ok_or_else(missing)?;
+    session.check_live(now)?;
+    Ok(session)
+}
+
+async fn keep(
+    tx: &mut Tx,
+    caller: &Caller,
+    session: &SessionRow,
+    now: Timestamp,
+) -> Result<(), Problem> {
+    store::insert(tx, session).await?;
+    let id = session.id.to_string();
+    let event = Event {
+        action: "session.minted",
+        customer: Some(session.customer),
+        target_kind: "session",
+        target_id: &id,
+    };
+    audit::record(tx, &caller.actor(), &event, now).await?;
+    Ok(())
+}
+
+fn grant(shared: &Shared, session: &SessionRow, holder: Holder) -> Grant {
+    Grant {
+        issuer: shared.settings.url.clone(),
+        audience: session.audience.clone(),
+        client_id: session.client_id.clone(),
+        customer: session.customer,
+        session: session.id,
+        tenant: DEFAULT_TENANT,
+        auth_time: session.auth_time,
+        acr: session.acr.clone(),
+        amr: session.amr.clone(),
+        roles: holder.roles,
+        authz_ver: holder.authz_ver,
+        session_expires_at: session.expires_at,
+    }
+}
+
+/// Signs on a blocking thread, at most one signature a core at a time.
+async fn sign(
+    shared: &Shared,
+    keys: Arc<KeySnapshot>,
+    grant: Grant,
+    now: Timestamp,
+) -> Result<AccessToken, Problem> {
+    let life = shared.settings.token_life;
+    let _permit = shared.signers.acquire().await.map_err(Problem::fault)?;
+    let signed = tokio::task::spawn_blocking(move || token::issue(&keys, &grant, now, life))
+        .await
+        .map_err(Problem::fault)?;
+    signed.map_err(|error| {
+        if matches!(error, TokenError::SelfCheck(_)) {
+            shared.metrics.count(telemetry::SELFCHECK_FAILURES, &[]);
+        }
+        match error {
+            TokenError::NoKey => Problem::new(ProblemCode::KeyUnavailable),
+            error => Problem::fault(error),
+        }
+    })
+}

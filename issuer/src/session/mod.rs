@@ -1,0 +1,93 @@
+//! Session: takes a customer another service has authenticated, gives a session and its access token.
+//!
+//! **Invariant:** a suspended or erased customer gets no session; a revoked session gets no token.
+//! **Invariant:** the session is kept only if its token was minted and passed the self-check.
+
+pub(crate) mod issue;
+pub(crate) mod routes;
+mod store;
+
+use serde::Serialize;
+
+use crate::clock::Timestamp;
+use crate::db::Id;
+use crate::problem::{Problem, ProblemCode};
+
+/// A session as the database keeps it.
+#[derive(Debug, Clone)]
+pub(crate) struct SessionRow {
+    pub(crate) id: Id,
+    pub(crate) customer: Id,
+    pub(crate) audience: String,
+    pub(crate) client_id: String,
+    pub(crate) acr: String,
+    pub(crate) amr: Vec<String>,
+    pub(crate) auth_time: Timestamp,
+    pub(crate) created_at: Timestamp,
+    pub(crate) expires_at: Timestamp,
+    pub(crate) revoked_at: Option<Timestamp>,
+}
+
+impl SessionRow {
+    /// Refuses a session that is over.
+    pub(crate) fn check_live(&self, now: Timestamp) -> Result<(), Problem> {
+        if self.revoked_at.is_some() || self.expires_at <= now {
+            return Err(Problem::new(ProblemCode::SessionEnded));
+        }
+        Ok(())
+    }
+}
+
+/// What minting needs to know of a customer.
+#[derive(Debug, Clone)]
+pub(crate) struct Holder {
+    pub(crate) state: String,
+    pub(crate) roles: Vec<String>,
+    pub(crate) authz_ver: i64,
+}
+
+impl Holder {
+    /// Refuses a customer who may not have a session.
+    pub(crate) fn check_may_sign_in(&self) -> Result<(), Problem> {
+        match self.state.as_str() {
+            "active" => Ok(()),
+            "suspended" => Err(Problem::new(ProblemCode::CustomerSuspended)),
+            _ => Err(Problem::new(ProblemCode::CustomerErased)),
+        }
+    }
+}
+
+/// A session as callers see it; the names are those of the verifier's `Session`.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct SessionView {
+    session_id: Id,
+    subject: Id,
+    audience: String,
+    client_id: String,
+    acr: String,
+    amr: Vec<String>,
+    auth_time: i64,
+    issued_at: i64,
+    expires_at: i64,
+    revoked_at: Option<i64>,
+}
+
+impl From<&SessionRow> for SessionView {
+    fn from(row: &SessionRow) -> Self {
+        Self {
+            session_id: row.id,
+            subject: row.customer,
+            audience: row.audience.clone(),
+            client_id: row.client_id.clone(),
+            acr: row.acr.clone(),
+            amr: row.amr.clone(),
+            auth_time: row.auth_time.unix_seconds(),
+            issued_at: row.created_at.unix_seconds(),
+            expires_at: row.expires_at.unix_seconds(),
+            revoked_at: row.revoked_at.map(Timestamp::unix_seconds),
+        }
+    }
+}
+
+/// The customer was authenticated the legacy way, by the service that asks (contract §1).
+pub(crate) const ACR_LEGACY: &str = "urn:queue:acr:legacy";

@@ -1,0 +1,142 @@
+//! Raw settings: takes what flags, environment and a TOML file say, gives one text for each key.
+//!
+//! **Invariant:** each key is declared once, below; the struct, the environment names, the flags and
+//! [`REFERENCE`] all come from that declaration.
+
+use serde::{Deserialize, Deserializer};
+
+/// One row of the settings reference.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Reference {
+    /// Key in the TOML file; with `_` as `-`, the name of the flag.
+    pub name: &'static str,
+    /// Name in the environment.
+    pub env: &'static str,
+    /// Value when nothing says otherwise; empty when there is none.
+    pub default: &'static str,
+    /// Whether the value is a secret: printed as `<redacted>`, and not a flag.
+    pub secret: bool,
+    /// What it does.
+    pub doc: &'static str,
+}
+
+macro_rules! declare {
+    ($($(#[doc = $doc:literal])+ $kind:ident $name:ident = $env:literal or $default:literal;)+) => {
+        /// Every key, as text, before it means anything.
+        #[derive(Default, Clone, Deserialize)]
+        #[serde(deny_unknown_fields)]
+        pub struct RawSettings {
+            $(
+                $(#[doc = $doc])+
+                #[serde(default, deserialize_with = "scalar")]
+                pub(super) $name: Option<String>,
+            )+
+        }
+
+        /// Every key, in the order of the manual.
+        pub const REFERENCE: &[Reference] = &[$(
+            Reference {
+                name: stringify!($name),
+                env: $env,
+                default: $default,
+                secret: declare!(@secret $kind),
+                doc: concat!($($doc),+).trim_ascii(),
+            },
+        )+];
+
+        impl RawSettings {
+            /// Takes each key from `self`, else from `lower`.
+            #[must_use]
+            pub fn over(self, lower: Self) -> Self {
+                Self { $($name: self.$name.or(lower.$name),)+ }
+            }
+
+            /// The text of the key called `name`.
+            pub(super) fn value(&self, name: &str) -> Option<&str> {
+                match name {
+                    $(stringify!($name) => self.$name.as_deref(),)+
+                    _ => None,
+                }
+            }
+
+            /// Sets the key called `name`; false when there is none.
+            pub fn set(&mut self, name: &str, value: String) -> bool {
+                match name {
+                    $(stringify!($name) => self.$name = Some(value),)+
+                    _ => return false,
+                }
+                true
+            }
+        }
+    };
+    (@secret secret) => { true };
+    (@secret plain) => { false };
+}
+
+declare! {
+    /// Public URL of the issuer, equal to `iss` in every token; no path, no trailing slash, https unless loopback.
+    plain url = "QUEUE_ISSUER_URL" or "http://localhost:4100";
+    /// Address of the public listener.
+    plain listen = "QUEUE_ISSUER_LISTEN" or "127.0.0.1:4100";
+    /// Address of the operators' listener.
+    plain ops_listen = "QUEUE_ISSUER_OPS_LISTEN" or "127.0.0.1:4101";
+    /// Directory of the embedded database and its key-encryption key.
+    plain data_dir = "QUEUE_ISSUER_DATA_DIR" or "./queue-data";
+    /// Database: `postgres://…` or `sqlite:PATH`; without it, `queue.db` in the data directory.
+    secret database_url = "DATABASE_URL_QUEUE" or "";
+    /// Most connections held open to the database.
+    plain database_connections = "QUEUE_ISSUER_DATABASE_CONNECTIONS" or "10";
+    /// Values of `aud` a token may carry, separated by spaces or commas; the first is the default.
+    plain audiences = "QUEUE_ISSUER_AUDIENCES" or "raptor";
+    /// Who is let in: `off`, `on`, or `N%` of the customers, chosen by their id.
+    plain flag = "FLAG_QUEUE_V1" or "off";
+    /// Key-encryption key: 32 random bytes in base64. Seals the private signing keys in the database.
+    secret kek = "QUEUE_ISSUER_KEK" or "";
+    /// File that holds the key-encryption key; made, with mode 0600, beside an embedded database.
+    plain kek_file = "QUEUE_ISSUER_KEK_FILE" or "";
+    /// Signing keys given whole: PEM (PKCS#8 or PKCS#1, one or more) or `file:/path`. Then none is generated.
+    secret signing_key = "QUEUE_JWT_SIGNING_KEY" or "";
+    /// Size of a generated RSA key: 2048, 3072 or 4096.
+    plain rsa_bits = "QUEUE_ISSUER_RSA_BITS" or "2048";
+    /// Life of an access token; each is shortened by up to 5 % at random. 30s to 1h.
+    plain token_life = "QUEUE_ISSUER_TOKEN_LIFE" or "300s";
+    /// Life of a session. At least a token's life, at most 90d.
+    plain session_life = "QUEUE_ISSUER_SESSION_LIFE" or "12h";
+    /// How long caches may serve the JWK Set and discovery documents (`max-age`). 1s to 1h.
+    plain jwks_max_age = "QUEUE_ISSUER_JWKS_MAX_AGE" or "300s";
+    /// Longest time a verifier keeps a set it fetched before it asks again; delays activation. 1s to 24h.
+    plain refresh_allowance = "QUEUE_ISSUER_REFRESH_ALLOWANCE" or "300s";
+    /// Tolerance verifiers give to time claims; delays activation and destruction of keys. 0s to 5m.
+    plain leeway = "QUEUE_ISSUER_LEEWAY" or "30s";
+    /// How long the answer to an `Idempotency-Key` is remembered. 1m to 7d.
+    plain idempotency_life = "QUEUE_ISSUER_IDEMPOTENCY_LIFE" or "24h";
+    /// Longest time one request may take. 100ms to 5m.
+    plain request_timeout = "QUEUE_ISSUER_REQUEST_TIMEOUT" or "10s";
+    /// Longest time a client may take to send the head of a request. 100ms to 1m.
+    plain header_timeout = "QUEUE_ISSUER_HEADER_TIMEOUT" or "5s";
+    /// Longest time a shutdown waits for requests under way. 0s to 5m.
+    plain drain_timeout = "QUEUE_ISSUER_DRAIN_TIMEOUT" or "20s";
+    /// What is logged, in the syntax of `tracing` (`info`, `queue_issuer=debug`).
+    plain log = "QUEUE_ISSUER_LOG" or "info";
+    /// Form of the log: `text` or `json`.
+    plain log_format = "QUEUE_ISSUER_LOG_FORMAT" or "text";
+}
+
+/// TOML writes numbers, words and lists; settings read them as one text.
+fn scalar<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(
+        untagged,
+        expecting = "expected a text, a whole number or a list of texts"
+    )]
+    enum Scalar {
+        Text(String),
+        Number(i64),
+        List(Vec<String>),
+    }
+    Ok(Some(match Scalar::deserialize(deserializer)? {
+        Scalar::Text(text) => text,
+        Scalar::Number(number) => number.to_string(),
+        Scalar::List(list) => list.join(" "),
+    }))
+}

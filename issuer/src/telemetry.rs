@@ -1,0 +1,130 @@
+//! Telemetry: takes events, gives a log without secrets and Prometheus text.
+//!
+//! **Invariant:** labels are codes, states and routes, never ids, subjects or kids.
+//! **Invariant:** each [`Metrics`] has its own registry; nothing is process-global, so two issuers in
+//! one process do not mix their counts.
+
+use std::time::Duration;
+
+use metrics::{Key, Label, Level, Metadata, Recorder as _};
+use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle, PrometheusRecorder};
+use tracing_subscriber::EnvFilter;
+
+/// The counters, gauges and histograms of one issuer.
+pub(crate) struct Metrics {
+    recorder: PrometheusRecorder,
+    handle: PrometheusHandle,
+}
+
+impl Metrics {
+    pub(crate) fn new() -> Self {
+        let builder = PrometheusBuilder::new();
+        let builder = builder
+            .set_buckets(BUCKETS)
+            .unwrap_or_else(|_| PrometheusBuilder::new());
+        let recorder = builder.build_recorder();
+        for (name, what) in NAMES {
+            recorder.describe_counter((*name).into(), None, (*what).into());
+        }
+        let handle = recorder.handle();
+        Self { recorder, handle }
+    }
+
+    /// Adds one to the counter `name`.
+    pub(crate) fn count(&self, name: &'static str, labels: &[(&'static str, String)]) {
+        self.recorder
+            .register_counter(&key(name, labels), &METADATA)
+            .increment(1);
+    }
+
+    /// Sets the gauge `name`.
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "a gauge is a float; generations stay far below 2^52"
+    )]
+    pub(crate) fn set(&self, name: &'static str, value: i64) {
+        self.recorder
+            .register_gauge(&key(name, &[]), &METADATA)
+            .set(value as f64);
+    }
+
+    /// Records one duration in the histogram `name`.
+    pub(crate) fn observe(
+        &self,
+        name: &'static str,
+        labels: &[(&'static str, String)],
+        took: Duration,
+    ) {
+        self.recorder
+            .register_histogram(&key(name, labels), &METADATA)
+            .record(took.as_secs_f64());
+    }
+
+    /// Everything, in the text format of Prometheus.
+    pub(crate) fn render(&self) -> String {
+        self.handle.run_upkeep();
+        self.handle.render()
+    }
+}
+
+/// Sends the process's log to stderr; called once, by `main`.
+///
+/// # Errors
+/// Says what is wrong with `filter`.
+pub fn init(filter: &str, json: bool) -> Result<(), String> {
+    let filter =
+        EnvFilter::try_new(filter).map_err(|error| format!("QUEUE_ISSUER_LOG: {error}"))?;
+    let log = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr);
+    let done = if json {
+        log.json().flatten_event(true).try_init()
+    } else {
+        log.with_ansi(false).try_init()
+    };
+    done.map_err(|error| format!("the log is set up already: {error}"))
+}
+
+fn key(name: &'static str, labels: &[(&'static str, String)]) -> Key {
+    let labels: Vec<Label> = labels
+        .iter()
+        .map(|(name, value)| Label::new(*name, value.clone()))
+        .collect();
+    Key::from_parts(name, labels)
+}
+
+/// Answers by route, method and status.
+pub(crate) const REQUESTS: &str = "queue_issuer_requests_total";
+/// Time to answer, by route.
+pub(crate) const REQUEST_SECONDS: &str = "queue_issuer_request_seconds";
+/// Tokens that left.
+pub(crate) const TOKENS_MINTED: &str = "queue_issuer_tokens_minted_total";
+/// Tokens the verifier refused before they left.
+pub(crate) const SELFCHECK_FAILURES: &str = "queue_issuer_selfcheck_failures_total";
+/// Sessions revoked.
+pub(crate) const SESSIONS_REVOKED: &str = "queue_issuer_sessions_revoked_total";
+/// Reloads of the key set, by outcome.
+pub(crate) const KEY_SET_RELOADS: &str = "queue_issuer_key_set_reloads_total";
+/// Generation of the key set in memory.
+pub(crate) const KEY_SET_GENERATION: &str = "queue_issuer_key_set_generation";
+
+/// Every metric with its help text.
+const NAMES: &[(&str, &str)] = &[
+    (REQUESTS, "Answers by route, method and status"),
+    (TOKENS_MINTED, "Access tokens that left the issuer"),
+    (
+        SELFCHECK_FAILURES,
+        "Access tokens our own verifier refused before they left",
+    ),
+    (SESSIONS_REVOKED, "Sessions revoked"),
+    (
+        KEY_SET_RELOADS,
+        "Reloads of the key set from the database, by outcome",
+    ),
+];
+
+const BUCKETS: &[f64] = &[
+    0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0,
+];
+
+static METADATA: Metadata<'static> = Metadata::new("queue_issuer", Level::INFO, None);

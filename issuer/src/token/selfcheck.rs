@@ -1,0 +1,76 @@
+//! Self-check: takes a minted token, passes it through `queue-verifier` with the published JWK Set.
+//!
+//! **Invariant:** the verifier is built from the bytes that are served, not from the keys in memory, so
+//! a set that would not verify our tokens is found here and not at the relying services.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use queue_verifier::{ConfigError, KeySource, Verifier};
+
+use super::claims::Claims;
+use crate::clock::Clock;
+
+/// A verifier over one published set.
+pub(crate) struct SelfCheck {
+    verifier: Verifier,
+}
+
+/// The verifier does not take the set.
+#[derive(Debug, thiserror::Error)]
+#[error("expected a set a verifier takes")]
+pub(crate) struct SetRefused(#[source] ConfigError);
+
+/// The verifier does not take the token, or reads something else in it than was written.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum TokenRefused {
+    #[error("the verifier refused it: {}", .0.code().as_str())]
+    Verdict(#[source] queue_verifier::Error),
+    #[error("the verifier read another session in it")]
+    Differs,
+}
+
+impl SelfCheck {
+    pub(crate) fn new(
+        issuer: &str,
+        audiences: &[String],
+        jwk_set: &str,
+        clock: &Arc<dyn Clock>,
+    ) -> Result<Self, SetRefused> {
+        let verifier = Verifier::builder(issuer, audiences.to_vec())
+            .keys(KeySource::jwk_set(jwk_set))
+            .clock(Arc::new(VerifierClock(Arc::clone(clock))))
+            .build()
+            .map_err(SetRefused)?;
+        Ok(Self { verifier })
+    }
+
+    /// Accepts `jws` as a relying service would, and as saying what `claims` say.
+    pub(crate) fn check(&self, jws: &str, claims: &Claims) -> Result<(), TokenRefused> {
+        let session = self
+            .verifier
+            .validate_session(jws)
+            .map_err(TokenRefused::Verdict)?;
+        let same = session.subject.as_ref() == Some(&claims.sub)
+            && session.token_id.as_ref() == Some(&claims.jti);
+        if same {
+            Ok(())
+        } else {
+            Err(TokenRefused::Differs)
+        }
+    }
+}
+
+/// Our clock, as the verifier reads it.
+#[derive(Debug)]
+struct VerifierClock(Arc<dyn Clock>);
+
+impl queue_verifier::Clock for VerifierClock {
+    fn now(&self) -> u64 {
+        u64::try_from(self.0.now().unix_seconds()).unwrap_or(0)
+    }
+
+    fn monotonic(&self) -> Duration {
+        self.0.monotonic()
+    }
+}

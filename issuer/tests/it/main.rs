@@ -1,0 +1,1 @@
+//! The issuer through its public interface, on SQLite and on Postgres.

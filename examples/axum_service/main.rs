@@ -10,7 +10,7 @@ mod session;
 use axum::extract::FromRef;
 use axum::routing::get;
 use axum::{Json, Router};
-use queue_verifier::Verifier;
+use queue_verifier::{KeySource, Verifier};
 use serde_json::{Value, json};
 
 use session::SignedIn;
@@ -33,8 +33,12 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let issuer = setting("QUEUE_ISSUER", "http://localhost:4100");
     let audience = setting("QUEUE_AUDIENCE", "raptor");
 
-    // Keys are discovered from the issuer and kept fresh in the background.
-    let verifier = Verifier::builder(issuer, audience).build()?;
+    // Keys are discovered from the issuer, unless their place is given, and kept fresh in the
+    // background.
+    let keys = settings
+        .get("QUEUE_JWKS_URI")
+        .map_or(KeySource::Discovery, KeySource::jwks_uri);
+    let verifier = Verifier::builder(issuer, audience).keys(keys).build()?;
     let app = Router::new()
         .route("/me", get(me))
         .with_state(App { verifier });

@@ -1,0 +1,241 @@
+"""The main job, end to end, on this machine: mint a session, check it offline, see bad ones refused.
+
+Starts the issuer on its embedded default (SQLite) and the sidecar, plays one round, then stays up
+until Ctrl-C; `--once` ends after the round. `make demo` builds everything and runs it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import secrets
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+from queue_verifier import Verifier, VerifyError
+
+ROOT = Path(__file__).resolve().parents[2]
+BINARIES = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")) / "debug"
+AUDIENCE = "raptor"
+
+
+def free_port(preferred: int) -> int:
+    """Return `preferred`, or another port where that one is taken."""
+    for port in (preferred, 0):
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return int(probe.getsockname()[1])
+    sys.exit("expected a free port on loopback")
+
+
+ISSUER_PORT, OPS_PORT, SIDECAR_PORT = free_port(4100), free_port(4101), free_port(4140)
+ISSUER = f"http://localhost:{ISSUER_PORT}"
+SIDECAR = f"http://127.0.0.1:{SIDECAR_PORT}"
+
+
+def main() -> int:
+    """Play the round; return the exit status."""
+    parser = argparse.ArgumentParser(description="Queue's main job, end to end")
+    parser.add_argument("--once", action="store_true", help="end after the round")
+    once: bool = parser.parse_args().once
+    service_token = secrets.token_urlsafe(32)
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="queue-demo-")))
+        say("1", "starting the issuer (SQLite in a temporary folder) and the sidecar")
+        start(
+            stack,
+            "queue-issuer",
+            folder,
+            {
+                "FLAG_QUEUE_V1": "on",
+                "QUEUE_ISSUER_URL": ISSUER,
+                "QUEUE_ISSUER_LISTEN": f"127.0.0.1:{ISSUER_PORT}",
+                "QUEUE_ISSUER_OPS_LISTEN": f"127.0.0.1:{OPS_PORT}",
+                "QUEUE_ISSUER_DATA_DIR": str(folder / "queue-data"),
+                "QUEUE_SERVICE_TOKEN_RAPTOR": service_token,
+            },
+        )
+        start(
+            stack,
+            "queue-sidecar",
+            folder,
+            {
+                "QUEUE_SIDECAR_LISTEN": f"127.0.0.1:{SIDECAR_PORT}",
+                "QUEUE_SIDECAR_ISSUER": ISSUER,
+                "QUEUE_SIDECAR_AUDIENCE": AUDIENCE,
+            },
+        )
+        token = mint(service_token)
+        show_good(token)
+        show_refused(token)
+        print("\nEvery verdict above was made without asking the issuer.")
+        if not once:
+            stay(service_token, token)
+    return 0
+
+
+def mint(service_token: str) -> str:
+    """Create a customer and a session; return its access token."""
+    say("2", "minting: POST /api/v1/customers, POST /api/v1/service/sessions")
+    email = f"ada-{secrets.token_hex(4)}@example.com"
+    customer = post(f"{ISSUER}/api/v1/customers", service_token, {"email": email})
+    minted = post(
+        f"{ISSUER}/api/v1/service/sessions", service_token, {"customer_id": customer["id"]}
+    )
+    print(f"   customer {customer['id']}")
+    print(f"   token    {minted['access_token'][:48]}… ({minted['expires_in']} s)")
+    return str(minted["access_token"])
+
+
+def show_good(token: str) -> None:
+    """Check the token over HTTP and inside this process."""
+    say("3", "valid: over HTTP by the sidecar, in this process by queue_verifier")
+    session = post(f"{SIDECAR}/v1/validate", token, None)
+    show("sidecar", f"valid, subject {session['subject']}, roles {session['roles']}")
+    with Verifier(ISSUER, AUDIENCE) as verifier:
+        require(verifier.ready(10), "keys within 10 s")
+        same = verifier.validate_session(token)
+    show("python", f"valid, subject {same.subject}, roles {list(same.roles)}")
+    require(same.subject == session["subject"], "the same session at both doors")
+
+
+def show_refused(token: str) -> None:
+    """Check a tampered token, and the good one at a later time."""
+    say("4", "refused: one bit of the claims changed")
+    header, payload, signature = token.split(".")
+    swapped = "A" if payload[20] != "A" else "B"
+    tampered = f"{header}.{payload[:20]}{swapped}{payload[21:]}.{signature}"
+    with Verifier(ISSUER, AUDIENCE) as verifier:
+        require(verifier.ready(10), "keys within 10 s")
+        expires_at = verifier.validate_session(token).expires_at
+        expect("sidecar", "signature_invalid", lambda: post(f"{SIDECAR}/v1/validate", tampered, None))
+        expect("python", "signature_invalid", lambda: verifier.validate_session(tampered))
+
+    say("5", "refused: the good token, judged by a clock a minute past its `exp`")
+    later = expires_at + 60
+    done = subprocess.run(
+        [
+            *(str(BINARIES / "queue-sidecar"), "validate", "--at", str(later)),
+            *("--issuer", ISSUER, "--audience", AUDIENCE),
+        ],
+        input=token,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    show("sidecar", f"refused, {json.loads(done.stdout)['code']} (queue-sidecar validate --at)")
+    require(json.loads(done.stdout)["code"] == "claims_expired", "claims_expired")
+    with Verifier(ISSUER, AUDIENCE, clock=lambda: later) as verifier:
+        require(verifier.ready(10), "keys within 10 s")
+        expect("python", "claims_expired", lambda: verifier.validate_session(token))
+
+
+def stay(service_token: str, token: str) -> None:
+    """Print what to try; return on Ctrl-C."""
+    print(f"""
+Try it (Ctrl-C ends the demo):
+
+  keys        {ISSUER}/.well-known/jwks.json
+  discovery   {ISSUER}/.well-known/openid-configuration
+  issuer      {ISSUER}/   {ISSUER}/readyz
+  sidecar     {SIDECAR}/v1/status   {SIDECAR}/metrics
+
+  TOKEN={token}
+  curl -s -H "Authorization: Bearer $TOKEN" -X POST {SIDECAR}/v1/validate
+  {BINARIES.relative_to(ROOT) if BINARIES.is_relative_to(ROOT) else BINARIES}/queue-sidecar doctor --issuer {ISSUER} --audience {AUDIENCE} $TOKEN
+
+  The service token of this run: {service_token}
+""")
+    stopped = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stopped.set())
+    while not stopped.wait(3600):
+        pass
+    print("stopping")
+
+
+def start(stack: ExitStack, program: str, folder: Path, env: Mapping[str, str]) -> None:
+    """Start a program and wait until it listens; it is stopped with the stack."""
+    process = subprocess.Popen(
+        [str(BINARIES / program)],
+        env={"PATH": os.environ["PATH"], **env},
+        cwd=folder,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        # Ctrl-C is for us: we stop the programs in order.
+        start_new_session=True,
+    )
+    stack.callback(process.wait)
+    stack.callback(process.terminate)
+    assert process.stdout is not None
+    seen = []
+    for line in process.stdout:
+        seen.append(line)
+        if "listening" in line:
+            break
+    else:
+        sys.exit(f"{program} did not start:\n{''.join(seen)}")
+    # Later lines are read and dropped: a full pipe would stop the program.
+    threading.Thread(target=process.stdout.read, daemon=True).start()
+    print(f"   {program}: {line.strip()}")
+
+
+def post(url: str, token: str, body: Mapping[str, Any] | None) -> Any:
+    """Send one request; return its JSON, raise on refusals."""
+    request = urllib.request.Request(url, method="POST", data=b"")
+    if body is not None:
+        request.data = json.dumps(body).encode()
+        request.add_header("Content-Type", "application/json")
+    request.add_header("Authorization", f"Bearer {token}")
+    with urllib.request.urlopen(request, timeout=10) as response:
+        return json.load(response)
+
+
+def expect(door: str, code: str, check: Callable[[], object]) -> None:
+    """Show that `check` refuses with `code`."""
+    try:
+        check()
+    except VerifyError as error:
+        found = error.code
+    except urllib.error.HTTPError as error:
+        found = json.load(error)["code"]
+    else:
+        found = "valid"
+    show(door, f"refused, {found}")
+    require(found == code, code)
+
+
+def require(holds: bool, expected: str) -> None:
+    """End the demo with status 1 unless `holds`."""
+    if not holds:
+        sys.exit(f"expected {expected}")
+
+
+def say(number: str, text: str) -> None:
+    """Head a step."""
+    print(f"\n{number}. {text}", flush=True)
+
+
+def show(door: str, text: str) -> None:
+    """Print one verdict."""
+    print(f"   {door:<8} {text}", flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

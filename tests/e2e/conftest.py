@@ -1,0 +1,52 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from running import Issuer, Program, axum_service, flask_service, sidecar
+
+from queue_verifier import Verifier
+
+# A verifier never trusts a set for less than a minute, so the lead can be short only because each
+# of them looks for an unknown key at once.
+SHORT_LEAD = {
+    "QUEUE_ISSUER_JWKS_MAX_AGE": "1s",
+    "QUEUE_ISSUER_REFRESH_ALLOWANCE": "1s",
+    "QUEUE_ISSUER_LEEWAY": "0s",
+}
+
+
+@dataclass(frozen=True)
+class World:
+    """An issuer and everybody who checks its tokens."""
+
+    issuer: Issuer
+    customer_id: str
+    sidecar_url: str
+    axum_url: str
+    flask_url: str
+    verifier: Verifier
+    programs: list[Program]
+
+
+@pytest.fixture(scope="session")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    folder: Path = tmp_path_factory.mktemp("world")
+    with ExitStack() as stack:
+        issuer = Issuer(folder, **SHORT_LEAD)
+        stack.callback(issuer.program.stop)
+        programs = [issuer.program]
+        urls = []
+        for start in (sidecar, axum_service, flask_service):
+            program, url = start(folder, issuer)
+            stack.callback(program.stop)
+            programs.append(program)
+            urls.append(url)
+        verifier = stack.enter_context(
+            Verifier(issuer.name, "raptor", jwks_uri=issuer.jwks_uri)
+        )
+        assert verifier.ready(30)
+        yield World(issuer, issuer.customer("ada@example.com"), *urls, verifier, programs)

@@ -1,4 +1,4 @@
-"""The main job, end to end, on this machine: mint a session, check it offline, see bad ones refused.
+"""The main job on this machine: mint a session, check it offline, see bad ones refused.
 
 Starts the issuer on its embedded default (SQLite) and the sidecar, plays one round, then stays up
 until Ctrl-C; `--once` ends after the round. `make demo` builds everything and runs it.
@@ -123,7 +123,9 @@ def show_refused(token: str) -> None:
     with Verifier(ISSUER, AUDIENCE) as verifier:
         require(verifier.ready(10), "keys within 10 s")
         expires_at = verifier.validate_session(token).expires_at
-        expect("sidecar", "signature_invalid", lambda: post(f"{SIDECAR}/v1/validate", tampered, None))
+        expect(
+            "sidecar", "signature_invalid", lambda: post(f"{SIDECAR}/v1/validate", tampered, None)
+        )
         expect("python", "signature_invalid", lambda: verifier.validate_session(tampered))
 
     say("5", "refused: the good token, judged by a clock a minute past its `exp`")
@@ -147,6 +149,7 @@ def show_refused(token: str) -> None:
 
 def stay(service_token: str, token: str) -> None:
     """Print what to try; return on Ctrl-C."""
+    command = f"{os.path.relpath(BINARIES)}/queue-sidecar doctor"
     print(f"""
 Try it (Ctrl-C ends the demo):
 
@@ -157,7 +160,7 @@ Try it (Ctrl-C ends the demo):
 
   TOKEN={token}
   curl -s -H "Authorization: Bearer $TOKEN" -X POST {SIDECAR}/v1/validate
-  {BINARIES.relative_to(ROOT) if BINARIES.is_relative_to(ROOT) else BINARIES}/queue-sidecar doctor --issuer {ISSUER} --audience {AUDIENCE} $TOKEN
+  {command} --issuer {ISSUER} --audience {AUDIENCE} $TOKEN
 
   The service token of this run: {service_token}
 """)

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from running import Issuer, Program, axum_service, flask_service, sidecar
 
 from queue_verifier import Verifier
+from running import Issuer, Program, axum_service, flask_service, sidecar
 
 # A verifier never trusts a set for less than a minute, so the lead can be short only because each
 # of them looks for an unknown key at once.
@@ -45,8 +45,8 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
             stack.callback(program.stop)
             programs.append(program)
             urls.append(url)
-        verifier = stack.enter_context(
-            Verifier(issuer.name, "raptor", jwks_uri=issuer.jwks_uri)
-        )
+        verifier = stack.enter_context(Verifier(issuer.name, "raptor", jwks_uri=issuer.jwks_uri))
         assert verifier.ready(30)
-        yield World(issuer, issuer.customer("ada@example.com"), *urls, verifier, programs)
+        sidecar_url, axum_url, flask_url = urls
+        customer_id = issuer.customer("ada@example.com")
+        yield World(issuer, customer_id, sidecar_url, axum_url, flask_url, verifier, programs)

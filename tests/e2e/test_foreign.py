@@ -10,12 +10,12 @@ from pathlib import Path
 
 import jwt
 import pytest
-from conftest import World
 from joserfc import jwt as joserfc_jwt
 from joserfc.jwk import KeySet
-from running import BINARIES, ROOT, Program, call
 
+from conftest import World
 from queue_verifier import InvalidToken, Verifier
+from running import BINARIES, ROOT, Program, call
 
 FOREIGN = ROOT / "tests" / "foreign"
 
@@ -66,7 +66,9 @@ def oidc_provider() -> Iterator[str]:
 
 def foreign_token(issuer: str) -> str:
     """Ask the foreign issuer for an access token by client credentials."""
-    body = b"grant_type=client_credentials&client_id=velvet&client_secret=velvet-secret&scope=api:read"
+    body = (
+        b"grant_type=client_credentials&client_id=velvet&client_secret=velvet-secret&scope=api:read"
+    )
     with urllib.request.urlopen(f"{issuer}/token", data=body) as response:
         return str(json.load(response)["access_token"])
 

@@ -10,10 +10,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import World
-from running import BINARIES, Issuer, call
 
+from conftest import World
 from queue_verifier import VerifyError
+from running import BINARIES, Issuer, call
 
 
 def doors(world: World) -> dict[str, Callable[[str], str]]:

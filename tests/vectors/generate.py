@@ -33,9 +33,7 @@ ROOMS = (
 def main() -> int:
     """Write or compare every file; return the exit status."""
     parser = argparse.ArgumentParser(description="write queue/*.jsonl")
-    parser.add_argument(
-        "--check", action="store_true", help="compare instead of writing"
-    )
+    parser.add_argument("--check", action="store_true", help="compare instead of writing")
     check: bool = parser.parse_args().check
     stale = []
     for build in ROOMS:
@@ -58,9 +56,7 @@ def lines(room: Room) -> str:
     """Return the text of one file: the meta line, then a line per case."""
     named = {case["jwks"] for case in room.cases if isinstance(case.get("jwks"), str)}
     outcomes = Counter(
-        case.get(
-            "code", "config_error" if case.get("config_error") else case["expected"]
-        )
+        case.get("code", "config_error" if case.get("config_error") else case["expected"])
         for case in room.cases
     )
     meta: Json = {

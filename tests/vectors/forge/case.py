@@ -51,10 +51,7 @@ SESSION: Json = {
     "authz_ver": 7,
 }
 SERVICE: Json = {  # a client credentials token (contract §1)
-    **{
-        name: CLAIMS[name]
-        for name in ("iss", "aud", "iat", "exp", "jti", "tenant_id", "status")
-    },
+    **{name: CLAIMS[name] for name in ("iss", "aud", "iat", "exp", "jti", "tenant_id", "status")},
     "sub": "grotto",
     "client_id": "grotto",
     "scope": "customers:read",
@@ -68,9 +65,7 @@ def text(value: object) -> bytes:
 
 def edit(base: Json, changes: Json, drop: tuple[str, ...] = ()) -> Json:
     """Return `base` with `changes` made and the members in `drop` left out."""
-    return {
-        name: value for name, value in {**base, **changes}.items() if name not in drop
-    }
+    return {name: value for name, value in {**base, **changes}.items() if name not in drop}
 
 
 def claims(*drop: str, **changes: Any) -> Json:
@@ -85,23 +80,17 @@ def header(*drop: str, **changes: Any) -> Json:
 
 def raw_claims(member: str, *drop: str) -> bytes:
     """Return the usual claims with the text of one more member put last."""
-    return (
-        text(claims(*drop))[:-1] + b"," + member.encode("utf-8", "surrogatepass") + b"}"
-    )
+    return text(claims(*drop))[:-1] + b"," + member.encode("utf-8", "surrogatepass") + b"}"
 
 
 def raw_header(member: str, *drop: str) -> bytes:
     """Return the usual header with the text of one more member put last."""
-    return (
-        text(header(*drop))[:-1] + b"," + member.encode("utf-8", "surrogatepass") + b"}"
-    )
+    return text(header(*drop))[:-1] + b"," + member.encode("utf-8", "surrogatepass") + b"}"
 
 
 def signing_input(head: Json | bytes, payload: Json | bytes) -> bytes:
     """Return the JWS Signing Input (RFC 7515 §2)."""
-    parts = (
-        part if isinstance(part, bytes) else text(part) for part in (head, payload)
-    )
+    parts = (part if isinstance(part, bytes) else text(part) for part in (head, payload))
     return ".".join(b64u(part) for part in parts).encode("ascii")
 
 
@@ -120,9 +109,7 @@ def mint(
 
 def mint_as(alg: str, key: Key, payload: Json | bytes = CLAIMS, **changes: Any) -> str:
     """Return a token of another algorithm, its header naming alg and kid truly."""
-    return mint(
-        payload, header(**{"alg": alg, "kid": kid_of(key), **changes}), key, alg
-    )
+    return mint(payload, header(**{"alg": alg, "kid": kid_of(key), **changes}), key, alg)
 
 
 class Room:
@@ -140,9 +127,7 @@ class Room:
         """Add a token every door must refuse with exactly `code`."""
         self.refuse_form(code, name, why, {"jws": jws}, **fields)
 
-    def refuse_form(
-        self, code: str, name: str, why: str, token: Json, **fields: Any
-    ) -> None:
+    def refuse_form(self, code: str, name: str, why: str, token: Json, **fields: Any) -> None:
         """Add a refused token given as jws_b64 or jws_parts."""
         self._add(name, why, token, {"expected": "invalid", "code": code}, fields)
 
@@ -156,9 +141,7 @@ class Room:
             fields,
         )
 
-    def _add(
-        self, name: str, why: str, token: Json, outcome: Json, fields: Json
-    ) -> None:
+    def _add(self, name: str, why: str, token: Json, outcome: Json, fields: Json) -> None:
         case: Json = {
             "id": f"queue/{self.name}/{name}",
             "class": self.name,
@@ -172,9 +155,7 @@ class Room:
             },
             "alg_allowed": fields.pop("allowed", ["RS256"]),
         }
-        source = (
-            {"jwks_parts": fields.pop("jwks_parts")} if "jwks_parts" in fields else None
-        )
+        source = {"jwks_parts": fields.pop("jwks_parts")} if "jwks_parts" in fields else None
         case |= source or {"jwks": fields.pop("jwks", "#a")}
         case |= {name: fields.pop(name) for name in ("require",) if name in fields}
         case |= {**token, **outcome, "why": why}

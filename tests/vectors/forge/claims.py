@@ -45,9 +45,7 @@ def missing(room: Room) -> None:
             f"V24 profile session requires {name}",
             mint(claims(name)),
         )
-    room.refuse(
-        code, "session_no_sid", "a customer session names its sid", mint(claims("sid"))
-    )
+    room.refuse(code, "session_no_sid", "a customer session names its sid", mint(claims("sid")))
     room.refuse(
         code,
         "session_no_sid_no_client",
@@ -102,9 +100,7 @@ def missing(room: Room) -> None:
         profile="jwt",
     )
     cased = mint(claims("exp", EXP=NOW + 60))
-    room.refuse(
-        code, "case_variant", "V18 'EXP' is another member, so exp is missing", cased
-    )
+    room.refuse(code, "case_variant", "V18 'EXP' is another member, so exp is missing", cased)
     room.valid(
         "case_variant_ignored",
         "V18 EXP, Iss and AUD are unknown members",
@@ -165,9 +161,7 @@ def audience(room: Room) -> None:
         ("array_many", ["antlers", AUDIENCE, "grotto"]),
         ("array_twice", [AUDIENCE, AUDIENCE]),
     ):
-        room.valid(
-            f"aud_{name}", "one aud of the array is ours", mint(claims(aud=array))
-        )
+        room.valid(f"aud_{name}", "one aud of the array is ours", mint(claims(aud=array)))
 
 
 def times(room: Room) -> None:
@@ -188,9 +182,7 @@ def times(room: Room) -> None:
                 room.valid(f"{name}_{suffix}", why, jws, leeway=leeway)
             else:
                 room.refuse(code, f"{name}_{suffix}", why, jws, leeway=leeway)
-    room.refuse(
-        "claims_expired", "exp_hour_ago", "an hour ago", mint(claims(exp=NOW - 3600))
-    )
+    room.refuse("claims_expired", "exp_hour_ago", "an hour ago", mint(claims(exp=NOW - 3600)))
     room.valid("nbf_past", "nbf in the past", mint(claims(nbf=NOW - 20)))
     early: dict[str, Any] = {"iat": 8, "auth_time": 5}
     room.valid(

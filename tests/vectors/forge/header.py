@@ -60,18 +60,14 @@ def members(room: Room) -> None:
                 f"V1 V9 {member} is {kind}, not a string",
                 jws,
             )
-    room.refuse(
-        "header_malformed", "alg_missing", "V1 no alg", mint(CLAIMS, header("alg"))
-    )
+    room.refuse("header_malformed", "alg_missing", "V1 no alg", mint(CLAIMS, header("alg")))
     room.refuse(
         "header_malformed",
         "alg_case_variant_only",
         "V18 'Alg' is another member, so alg is missing",
         mint(CLAIMS, header("alg", Alg="RS256")),
     )
-    room.refuse(
-        "header_malformed", "empty_object", "no member at all", mint(CLAIMS, b"{}")
-    )
+    room.refuse("header_malformed", "empty_object", "no member at all", mint(CLAIMS, b"{}"))
     room.valid(
         "case_variants_ignored",
         "V18 Alg, KID and TYP are unknown members",

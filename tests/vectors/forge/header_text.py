@@ -19,9 +19,7 @@ def bounds(room: Room) -> None:
     whole = header(x="")
     at = whole | {"x": "a" * (MAX_HEADER - len(text(whole)))}
     over = whole | {"x": at["x"] + "a"}
-    room.valid(
-        "size_4096", "V16 a header of 4096 bytes decoded is allowed", mint(CLAIMS, at)
-    )
+    room.valid("size_4096", "V16 a header of 4096 bytes decoded is allowed", mint(CLAIMS, at))
     room.refuse(
         "header_malformed",
         "size_4097",
@@ -54,9 +52,7 @@ def bounds(room: Room) -> None:
         jws, jwks = mint(CLAIMS, header(kid=kid)), keys(jwk(A, kid=kid))
         size = len(kid.encode("utf-8"))
         if good:
-            room.valid(
-                name, f"V9 a kid of {size} bytes that is in the set", jws, jwks=jwks
-            )
+            room.valid(name, f"V9 a kid of {size} bytes that is in the set", jws, jwks=jwks)
         else:
             room.refuse(
                 "header_malformed",

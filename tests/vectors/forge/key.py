@@ -52,9 +52,7 @@ def by_kid(room: Room) -> None:
         ("crlf", "V9 a line break, to be escaped in logs", "a\r\nSet-Cookie: b=c"),
         ("url", "V9 a URL is not fetched", "http://127.0.0.1:9/key"),
     ):
-        room.refuse(
-            code, f"kid_{name}", why, mint(CLAIMS, header(kid=value)), jwks="#ab"
-        )
+        room.refuse(code, f"kid_{name}", why, mint(CLAIMS, header(kid=value)), jwks="#ab")
     for name, value in (
         ("path", "../keys/1"),
         ("unicode", "schl\u00fcssel \U0001f511"),
@@ -100,9 +98,7 @@ def by_kid(room: Room) -> None:
         mint(CLAIMS, header(kid=kid_of(STRANGER)), STRANGER),
         jwks="#ab",
     )
-    room.valid(
-        "kid_second", "the second key of the set", mint_as("RS256", B), jwks="#ab"
-    )
+    room.valid("kid_second", "the second key of the set", mint_as("RS256", B), jwks="#ab")
 
 
 def without_kid(room: Room) -> None:
@@ -117,9 +113,7 @@ def without_kid(room: Room) -> None:
         bare,
         jwks=keys(jwk(A, kid=None)),
     )
-    room.valid(
-        "no_kid_one_fits", "one key of the set fits the algorithm", bare, jwks="#mixed"
-    )
+    room.valid("no_kid_one_fits", "one key of the set fits the algorithm", bare, jwks="#mixed")
     room.valid(
         "no_kid_one_fits_es256",
         "one key of the set fits the algorithm",
@@ -133,9 +127,7 @@ def without_kid(room: Room) -> None:
         bare,
         jwks=keys(weak, jwk(A)),
     )
-    room.refuse(
-        code, "no_kid_two_fit", "V37 two keys fit: none is tried", bare, jwks="#ab"
-    )
+    room.refuse(code, "no_kid_two_fit", "V37 two keys fit: none is tried", bare, jwks="#ab")
     room.refuse(
         code,
         "no_kid_two_fit_without_kids",
@@ -192,12 +184,8 @@ def same_kid(room: Room) -> None:
 
 
 def bound_to_alg(room: Room) -> None:
-    def unusable(
-        name: str, why: str, token: str, member: Json, allowed: list[str]
-    ) -> None:
-        room.refuse(
-            "key_unusable", name, why, token, jwks=keys(member, SPARE), allowed=allowed
-        )
+    def unusable(name: str, why: str, token: str, member: Json, allowed: list[str]) -> None:
+        room.refuse("key_unusable", name, why, token, jwks=keys(member, SPARE), allowed=allowed)
 
     kid = kid_of(A)
     rs512 = mint_as("RS512", A)
@@ -238,9 +226,7 @@ def bound_to_alg(room: Room) -> None:
         jwk(A, alg="RSA-OAEP"),
         ["RS256"],
     )
-    unusable(
-        "alg_hs256", "V2 the RSA JWK says HS256", mint(), jwk(A, alg="HS256"), ["RS256"]
-    )
+    unusable("alg_hs256", "V2 the RSA JWK says HS256", mint(), jwk(A, alg="HS256"), ["RS256"])
     unusable(
         "alg_lower_case",
         "alg is case-sensitive in a JWK too",

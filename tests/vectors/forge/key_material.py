@@ -86,9 +86,7 @@ def rsa_numbers(room: Room) -> None:
         n=b64u(b"\0" + modulus),
     )
     unusable("n_padded", "V15 the modulus with padding", A, n=number(A.n) + "==")
-    unusable(
-        "n_spare_bits", "V15 non-zero spare bits in the modulus", A, n=bent(number(A.n))
-    )
+    unusable("n_spare_bits", "V15 non-zero spare bits in the modulus", A, n=bent(number(A.n)))
     unusable(
         "n_standard_alphabet",
         "V15 the modulus in the standard alphabet",
@@ -166,9 +164,7 @@ def other_kinds(room: Room) -> None:
         P256,
         jwk(P256, x=long),
     )
-    unusable(
-        "ec_crv_unknown", "a curve nobody knows", "ES256", P256, jwk(P256, crv="P-257")
-    )
+    unusable("ec_crv_unknown", "a curve nobody knows", "ES256", P256, jwk(P256, crv="P-257"))
     off = jwk(P256, y=number(point.y ^ 1))
     unusable(
         "ec_off_curve",

@@ -71,9 +71,7 @@ def number(value: int) -> str:
 def jwk(key: Key, **members: Any) -> Json:
     """Return the public JWK of a key: alg, use and kid set, each replaceable, `None` drops it."""
     public = _public_members(key)
-    canonical = json.dumps(public, sort_keys=True, separators=(",", ":")).encode(
-        "ascii"
-    )
+    canonical = json.dumps(public, sort_keys=True, separators=(",", ":")).encode("ascii")
     kid = b64u(hashlib.sha256(canonical).digest())
     whole = {**public, "alg": _usual_alg(key), "use": "sig", "kid": kid, **members}
     return {name: value for name, value in whole.items() if value is not None}
@@ -91,20 +89,12 @@ def keys(*jwks: Any) -> Json:
 
 def public_pem(name: str) -> bytes:
     """Return the SubjectPublicKeyInfo of a fixture as PEM."""
-    return (
-        _load(name)
-        .public_key()
-        .public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
-    )
+    return _load(name).public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
 
 
 def public_der(name: str) -> bytes:
     """Return the SubjectPublicKeyInfo of a fixture as DER."""
-    return (
-        _load(name)
-        .public_key()
-        .public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
-    )
+    return _load(name).public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
 
 
 def private_members(key: RsaKey) -> Json:
@@ -143,9 +133,7 @@ def _load(
     name: str,
 ) -> rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey:
     key = load_pem_private_key((KEYS / f"{name}.pem").read_bytes(), None)
-    if isinstance(
-        key, rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey
-    ):
+    if isinstance(key, rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey):
         return key
     raise TypeError(f"{name}: unexpected key type")
 
@@ -206,10 +194,7 @@ SETS: dict[str, Json] = {
     "#ed25519": keys(jwk(ED)),
     "#mixed": keys(jwk(A), jwk(P256), jwk(P384), jwk(ED)),
     "#a_any_rsa": keys(
-        *(
-            jwk(A, alg=alg, kid=alg)
-            for alg in ("RS384", "RS512", "PS256", "PS384", "PS512")
-        )
+        *(jwk(A, alg=alg, kid=alg) for alg in ("RS384", "RS512", "PS256", "PS384", "PS512"))
     ),
     "#hundred": keys(jwk(A), *(jwk(P256, kid=f"k{i:03}") for i in range(99))),
     "#hundred_and_one": keys(jwk(A), *(jwk(P256, kid=f"k{i:03}") for i in range(100))),

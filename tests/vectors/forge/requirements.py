@@ -205,9 +205,7 @@ def max_auth_age(room: Room) -> None:
         mint(claims("auth_time")),
         require=need,
     )
-    room.refuse(
-        code, "auth_epoch", "V21 auth_time 0", mint(claims(auth_time=0)), require=need
-    )
+    room.refuse(code, "auth_epoch", "V21 auth_time 0", mint(claims(auth_time=0)), require=need)
     room.refuse(
         code,
         "auth_service",
@@ -266,9 +264,7 @@ def order(room: Room) -> None:
             require=need,
         )
         met[claim] = value
-    room.valid(
-        "all_met", "every requirement is met", mint(edit(claims(), met)), require=need
-    )
+    room.valid("all_met", "every requirement is met", mint(edit(claims(), met)), require=need)
     room.refuse(
         "claims_expired",
         "after_times",

@@ -44,9 +44,7 @@ def profiles(room: Room) -> None:
         "auth_time": None,
         "authz_ver": None,
     }
-    room.valid(
-        "customer", "a customer's session (contract §1)", mint(), session=SESSION
-    )
+    room.valid("customer", "a customer's session (contract §1)", mint(), session=SESSION)
     room.valid(
         "service",
         "a service token: sub is the client, no sid",
@@ -125,9 +123,7 @@ def algorithms(room: Room) -> None:
 
 
 def members(room: Room) -> None:
-    def valid(
-        name: str, why: str, payload: dict[str, object], **expected: object
-    ) -> None:
+    def valid(name: str, why: str, payload: dict[str, object], **expected: object) -> None:
         room.valid(name, why, mint(payload), session=edit(SESSION, expected))
 
     valid(
@@ -136,9 +132,7 @@ def members(room: Room) -> None:
         claims(aud=["antlers", AUDIENCE]),
         audience=["antlers", AUDIENCE],
     )
-    valid(
-        "roles_many", "roles in their order", claims(roles=["b", "a"]), roles=["b", "a"]
-    )
+    valid("roles_many", "roles in their order", claims(roles=["b", "a"]), roles=["b", "a"])
     valid("scope_one", "one scope value", claims(scope="openid"), scope=["openid"])
     valid(
         "acr_recovery",
@@ -200,9 +194,7 @@ def members(room: Room) -> None:
     )
     valid("not_before", "nbf is no member of the session", claims(nbf=NOW - 20))
     fraction = {
-        name: value
-        for name, value in SESSION.items()
-        if name not in ("expires_at", "issued_at")
+        name: value for name, value in SESSION.items() if name not in ("expires_at", "issued_at")
     }
     room.valid(
         "fractional_times",

@@ -38,9 +38,7 @@ def sign(alg: str, key: Key, message: bytes) -> bytes:
     return key.sign(message)
 
 
-def ecdsa(
-    key: ec.EllipticCurvePrivateKey, digest: str, message: bytes
-) -> tuple[int, int]:
+def ecdsa(key: ec.EllipticCurvePrivateKey, digest: str, message: bytes) -> tuple[int, int]:
     """Return (r, s) by RFC 6979."""
     algorithm: Any = {"sha256": hashes.SHA256(), "sha384": hashes.SHA384()}[digest]
     der = key.sign(message, ec.ECDSA(algorithm, deterministic_signing=True))

@@ -92,9 +92,7 @@ def rsa_bytes(room: Room) -> None:
         ),
     ):
         room.refuse(CODE, name, why, mint(signature=signature))
-    mac = hmac.new(
-        public_pem("rsa2048_a"), signing_input(HEADER, CLAIMS), hashlib.sha256
-    ).digest()
+    mac = hmac.new(public_pem("rsa2048_a"), signing_input(HEADER, CLAIMS), hashlib.sha256).digest()
     room.refuse(
         CODE,
         "hmac_bytes",
@@ -240,9 +238,7 @@ def elliptic(room: Room) -> None:
     options = {"jwks": "#p256", "allowed": ["ES256"]}
 
     def pair(left: int, right: int) -> str:
-        return mint(
-            CLAIMS, head, signature=left.to_bytes(32, "big") + right.to_bytes(32, "big")
-        )
+        return mint(CLAIMS, head, signature=left.to_bytes(32, "big") + right.to_bytes(32, "big"))
 
     room.valid("es256", "control: ES256", pair(r, s), **options)
     room.valid(

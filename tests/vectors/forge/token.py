@@ -25,9 +25,7 @@ def room() -> Room:
 
 def size(room: Room) -> None:
     at = "V16 the cap counts bytes of the whole token"
-    room.valid(
-        "size_16384", f"{at}: 16384 is allowed", sized(MAX_TOKEN), tags=["large"]
-    )
+    room.valid("size_16384", f"{at}: 16384 is allowed", sized(MAX_TOKEN), tags=["large"])
     room.refuse(
         "token_too_large",
         "size_16385",
@@ -118,9 +116,7 @@ def encoding(room: Room) -> None:
     why = "RFC 7515 §2: base64url without padding"
     full = mint(CLAIMS, padded_head)
     head, payload, signature = full.split(".")
-    room.valid(
-        "canonical_two_spare", "control: header with four spare bits, all zero", full
-    )
+    room.valid("canonical_two_spare", "control: header with four spare bits, all zero", full)
     room.refuse(
         "token_malformed",
         "header_padded",
@@ -309,7 +305,7 @@ def bent(segment: str) -> str:
 
 
 def standard_alphabet() -> str:
-    """Return a token whose payload and signature hold '-' or '_', rewritten to the standard alphabet."""
+    """Return a token with '-' or '_' in payload and signature, in the standard alphabet."""
     jws = mint(claims(note="\u00ff\u00fe???>>>"))
     if not all(set("-_") & set(segment) for segment in jws.split(".")[1:]):
         raise ValueError("nothing to rewrite")

@@ -24,7 +24,7 @@ use crate::key::keyring::POLL;
 use crate::key::material::SigningKey;
 use crate::key::rotation::Timing;
 use crate::key::sealing::Kek;
-use crate::key::{KeyError, Keyring, commands};
+use crate::key::{KeyError, Keyring};
 use crate::router;
 use crate::service_token::ServiceTokens;
 use crate::settings::{Settings, SettingsError};
@@ -209,11 +209,8 @@ impl App {
     }
 }
 
-/// Opens the database and the keys without binding a port, as the command line does.
-pub(crate) async fn open(
-    settings: &Settings,
-    clock: &Arc<dyn Clock>,
-) -> Result<(Db, Keyring), AppError> {
+/// Opens and migrates the database and makes sure there is a key; binds no port.
+async fn open(settings: &Settings, clock: &Arc<dyn Clock>) -> Result<(Db, Keyring), AppError> {
     let db = connect(settings).await?;
     let applied = migrate::up(&db).await.map_err(|error| database(&error))?;
     for migration in applied {
@@ -224,16 +221,31 @@ pub(crate) async fn open(
         );
     }
     let keys = keyring(settings, clock, db.clone())?;
-    let ring = &keys;
-    bootstrap::ensure(ring, async || {
-        // The one generation of a start: nothing else runs on this thread yet.
-        commands::generate(ring)
-    })
-    .await
-    .map_err(|error| match error {
-        BootstrapError::Settings { key, what } => SettingsError::new(key, what).into(),
-        BootstrapError::Key(error) => key_error(&error),
-    })?;
+    bootstrap::ensure(&keys)
+        .await
+        .map_err(|error| match error {
+            BootstrapError::Settings { key, what } => SettingsError::new(key, what).into(),
+            BootstrapError::Key(error) => key_error(&error),
+        })?;
+    keys.reload().await.map_err(|error| key_error(&error))?;
+    Ok((db, keys))
+}
+
+/// Opens a migrated database and its keys as they are, as the command line does: nothing is made.
+pub(crate) async fn open_existing(
+    settings: &Settings,
+    clock: &Arc<dyn Clock>,
+) -> Result<(Db, Keyring), AppError> {
+    let db = connect(settings).await?;
+    let pending = migrate::pending(&db)
+        .await
+        .map_err(|error| database(&error))?;
+    if !pending.is_empty() {
+        return Err(AppError::Database(
+            "migrations are pending; run queue-issuer migrate up".to_owned(),
+        ));
+    }
+    let keys = keyring(settings, clock, db.clone())?;
     keys.reload().await.map_err(|error| key_error(&error))?;
     Ok((db, keys))
 }

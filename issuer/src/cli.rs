@@ -169,7 +169,7 @@ async fn keys_command(
     clock: Arc<dyn Clock>,
     matches: &ArgMatches,
 ) -> Result<String, Failure> {
-    let (db, ring) = app::open(settings, &clock).await?;
+    let (db, ring) = app::open_existing(settings, &clock).await?;
     let done = match matches.subcommand() {
         Some(("generate", rest)) => generate(&ring, rest).await,
         Some((name, rest)) if verb(name).is_some() => step(&ring, name, rest).await,

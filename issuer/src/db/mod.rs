@@ -249,18 +249,20 @@ impl Tx {
 
     /// Keeps what the transaction wrote.
     pub(crate) async fn commit(self) -> Result<(), DbError> {
-        Ok(match self {
+        match self {
             Self::Postgres(tx) => tx.commit().await?,
             Self::Sqlite(tx) => tx.commit().await?,
-        })
+        }
+        Ok(())
     }
 
     /// Discards what the transaction wrote.
     pub(crate) async fn rollback(self) -> Result<(), DbError> {
-        Ok(match self {
+        match self {
             Self::Postgres(tx) => tx.rollback().await?,
             Self::Sqlite(tx) => tx.rollback().await?,
-        })
+        }
+        Ok(())
     }
 }
 

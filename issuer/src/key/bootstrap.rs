@@ -3,7 +3,7 @@
 //! **Invariant:** processes that start at once on one empty database agree on one key.
 //! **Invariant:** only the very first key of a database skips the wait: nobody can hold an older set.
 
-use super::commands::{self, Generated};
+use super::commands;
 use super::rotation::KeyState;
 use super::store::{self, KeyRow, NewKey};
 use super::{KeyError, Keyring};
@@ -22,15 +22,13 @@ pub(crate) enum BootstrapError {
 }
 
 /// Leaves the database with a key this process can sign with, or says why it cannot.
-pub(crate) async fn ensure(
-    ring: &Keyring,
-    generate: impl AsyncFnOnce() -> Result<Generated, KeyError>,
-) -> Result<(), BootstrapError> {
+pub(crate) async fn ensure(ring: &Keyring) -> Result<(), BootstrapError> {
     let now = ring.clock.now();
     let known = commands::list(ring).await?;
-    // Made before the lock is taken: it takes long, and only the first start of all needs it.
+    // Made before the lock is taken: it takes long, and only the first start of all needs it. It may
+    // hold the thread: nothing is served yet.
     let fresh = match known.is_empty() && ring.configured.is_empty() {
-        true => Some(generate().await.map_err(needs_kek)?),
+        true => Some(commands::generate(ring).map_err(needs_kek)?),
         false => None,
     };
     let mut tx = ring.db.begin().await.map_err(KeyError::from)?;

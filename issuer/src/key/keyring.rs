@@ -191,7 +191,7 @@ impl Keyring {
                     open.insert(row.kid.clone(), key);
                 }
                 Err(error) => {
-                    tracing::error!(state = %row.facts.state, %error, "private key cannot be opened")
+                    tracing::error!(state = %row.facts.state, %error, "private key cannot be opened");
                 }
             }
         }

@@ -1,1 +1,165 @@
+//! Values at their bounds, and who may be a caller.
 
+use std::time::Duration;
+
+use super::value::{audiences, database, duration, issuer_url, show};
+use super::{Environment, Settings, callers};
+use crate::db::Target;
+
+const TOKEN: &str = "0123456789-abcdefghijklmnopqrstuvwxyz";
+
+#[test]
+fn durations_carry_their_unit_and_keep_their_bounds() {
+    let parse = |text| duration(text, Duration::from_secs(30), Duration::from_secs(3_600));
+    assert_eq!(parse("30s"), Ok(Duration::from_secs(30)));
+    assert_eq!(parse("1h"), Ok(Duration::from_secs(3_600)));
+    assert_eq!(parse("90000ms"), Ok(Duration::from_secs(90)));
+    for text in [
+        "",
+        "30",
+        "s",
+        "29s",
+        "61m",
+        "1.5h",
+        "-30s",
+        "+30s",
+        "30 s",
+        "30S",
+        "99999999999999999999s",
+        "300000000000000d",
+    ] {
+        assert!(parse(text).is_err(), "{text}");
+    }
+    for (text, seconds) in [("90s", 90), ("1h", 3_600), ("1d", 86_400), ("0ms", 0)] {
+        assert_eq!(show(Duration::from_secs(seconds)), text);
+    }
+}
+
+#[test]
+fn issuer_url_is_an_origin() {
+    for url in [
+        "https://id.example.com",
+        "https://id.example.com:8443",
+        "http://localhost:4100",
+        "http://127.0.0.1:1",
+        "http://[::1]:9",
+    ] {
+        assert_eq!(issuer_url(url).as_deref(), Ok(url));
+    }
+    for url in [
+        "",
+        "id.example.com",
+        "https://",
+        "https:///x",
+        "https://id.example.com/",
+        "https://id.example.com/a",
+        "https://id.example.com?x",
+        "https://id.example.com#x",
+        "https://user@id.example.com",
+        "http://id.example.com",
+        "http://localhost.evil.example",
+        "https://ID.example.com",
+        "https://id.example.com ",
+        "ftp://localhost",
+        "https://id<b>.example.com",
+    ] {
+        assert!(issuer_url(url).is_err(), "{url}");
+    }
+}
+
+#[test]
+fn audiences_are_listed_once() {
+    assert_eq!(
+        audiences("raptor, velvet  console").unwrap(),
+        ["raptor", "velvet", "console"]
+    );
+    for text in ["", " ,", "a a", "ä", "a\"b"] {
+        assert!(audiences(text).is_err(), "{text}");
+    }
+}
+
+#[test]
+fn database_url_names_a_shared_place() {
+    assert!(matches!(
+        database("postgres://u:p@h:5432/d"),
+        Ok(Target::Postgres(_))
+    ));
+    assert!(
+        matches!(database("sqlite:/a/b.db"), Ok(Target::Sqlite(path)) if path.ends_with("b.db"))
+    );
+    assert!(
+        matches!(database("sqlite://b.db?mode=rwc"), Ok(Target::Sqlite(path)) if path.ends_with("b.db"))
+    );
+    for url in [
+        "",
+        "sqlite:",
+        "sqlite::memory:",
+        "sqlite://x?mode=memory",
+        "mysql://h/d",
+        "/a/b.db",
+        "postgres://h:notaport/d",
+    ] {
+        assert!(database(url).is_err(), "{url}");
+    }
+}
+
+#[test]
+fn callers_have_names_scopes_and_strong_tokens() {
+    let resolve = |vars: &[(&str, &str)]| {
+        let vars = vars
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+            .collect();
+        callers::resolve(&Environment(vars))
+    };
+    let raptor = resolve(&[("QUEUE_SERVICE_TOKEN_RAPTOR", TOKEN)]).unwrap();
+    assert_eq!(
+        (raptor[0].client_id.as_str(), raptor[0].scopes.len()),
+        ("raptor", 4)
+    );
+    let scopes = ("QUEUE_SERVICE_SCOPES_NEW_ONE", "customers:read,audit:read");
+    let own = resolve(&[("QUEUE_SERVICE_TOKEN_NEW_ONE", TOKEN), scopes]).unwrap();
+    assert_eq!(
+        (own[0].client_id.as_str(), own[0].scopes.len()),
+        ("new_one", 2)
+    );
+    let same = "a".repeat(40);
+    for wrong in [
+        &[("QUEUE_SERVICE_TOKEN_NEW_ONE", TOKEN)][..],
+        &[scopes],
+        &[("QUEUE_SERVICE_TOKEN_RAPTOR", "")],
+        &[("QUEUE_SERVICE_TOKEN_RAPTOR", &TOKEN[..31])],
+        &[("QUEUE_SERVICE_TOKEN_RAPTOR", &same)],
+        &[("QUEUE_SERVICE_TOKEN_raptor", TOKEN)],
+        &[("QUEUE_SERVICE_TOKEN_", TOKEN)],
+        &[
+            ("QUEUE_SERVICE_TOKEN_RAPTOR", TOKEN),
+            ("QUEUE_SERVICE_TOKEN_VELVET", TOKEN),
+        ],
+        &[
+            ("QUEUE_SERVICE_TOKEN_RAPTOR", TOKEN),
+            ("QUEUE_SERVICE_SCOPES_RAPTOR", "sessions:mint root"),
+        ],
+        &[
+            ("QUEUE_SERVICE_TOKEN_RAPTOR", TOKEN),
+            ("QUEUE_SERVICE_SCOPES_RAPTOR", ""),
+        ],
+    ] {
+        let error = resolve(wrong).err().expect("refused");
+        assert!(!error.to_string().contains(TOKEN));
+    }
+}
+
+#[test]
+fn empty_variables_count_as_absent() {
+    let vars = [
+        ("QUEUE_ISSUER_URL", ""),
+        ("DATABASE_URL_QUEUE", ""),
+        ("QUEUE_ISSUER_KEK", ""),
+    ];
+    let vars = vars.map(|(name, value)| (name.to_owned(), value.to_owned()));
+    let settings = Settings::from_env(vars).unwrap();
+    assert_eq!(settings.url, "http://localhost:4100");
+    assert!(settings.has_sqlite() && settings.kek.is_none());
+    assert!(!settings.flag.is_visible(), "dark unless switched on");
+}

@@ -41,11 +41,13 @@ pub(super) fn duration(text: &str, least: Duration, most: Duration) -> Result<Du
 /// Writes a duration in the largest unit that divides it.
 pub(super) fn show(duration: Duration) -> String {
     let millis = duration.as_millis();
-    match millis {
-        _ if millis % 1_000 != 0 => format!("{millis}ms"),
-        _ if millis % 86_400_000 == 0 && millis > 0 => format!("{}d", millis / 86_400_000),
-        _ if millis % 3_600_000 == 0 && millis > 0 => format!("{}h", millis / 3_600_000),
-        _ => format!("{}s", millis / 1_000),
+    let units = [(86_400_000, "d"), (3_600_000, "h"), (1_000, "s")];
+    let unit = units
+        .into_iter()
+        .find(|(size, _)| millis >= *size && millis.is_multiple_of(*size));
+    match unit {
+        Some((size, name)) => format!("{}{name}", millis / size),
+        None => format!("{millis}ms"),
     }
 }
 

@@ -1,1 +1,17 @@
-//! The issuer through its public interface, on SQLite and on Postgres.
+//! The issuer through its public interface: one suite, run on SQLite and on Postgres alike.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod customers;
+mod discovery;
+mod harness;
+mod http;
+mod key;
+mod migrations;
+mod postgres;
+mod problem;
+mod replicas;
+mod server;
+mod service_token;
+mod session;
+mod settings;

@@ -1,0 +1,321 @@
+//! What every test stands on: a database of either engine, a clock that is told the time, an issuer on
+//! free ports.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
+
+use ::http::Method;
+use queue_issuer::{App, AppError, Clock, Settings, Timestamp};
+use serde_json::{Value, json};
+use tokio::sync::oneshot;
+
+use crate::http::{Answer, request, send};
+use crate::postgres;
+
+/// Runs each named test on both engines.
+macro_rules! on_both_engines {
+    ($($name:ident)+) => {
+        mod sqlite {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $name() {
+                super::$name(crate::harness::Database::sqlite()).await;
+            })+
+        }
+        mod postgres {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $name() {
+                super::$name(crate::harness::Database::postgres()).await;
+            })+
+        }
+    };
+}
+pub(crate) use on_both_engines;
+
+/// An empty database and a directory of its own, removed at the end.
+#[derive(Debug)]
+pub(crate) struct Database {
+    pub(crate) url: String,
+    pub(crate) dir: PathBuf,
+}
+
+impl Database {
+    pub(crate) fn sqlite() -> Self {
+        let dir = new_dir();
+        Self {
+            url: format!("sqlite:{}", dir.join("queue.db").display()),
+            dir,
+        }
+    }
+
+    pub(crate) fn postgres() -> Self {
+        Self {
+            url: postgres::new_database(),
+            dir: new_dir(),
+        }
+    }
+
+    pub(crate) fn is_postgres(&self) -> bool {
+        self.url.starts_with("postgres:")
+    }
+
+    /// Runs statements past the issuer.
+    pub(crate) async fn execute(&self, sql: &str) -> Result<(), sqlx::Error> {
+        use sqlx::{AssertSqlSafe, Connection as _};
+        if self.is_postgres() {
+            let mut connection = sqlx::PgConnection::connect(&self.url).await?;
+            sqlx::raw_sql(AssertSqlSafe(sql))
+                .execute(&mut connection)
+                .await
+                .map(drop)
+        } else {
+            let mut connection =
+                sqlx::SqliteConnection::connect(&format!("{}?mode=rwc", self.url)).await?;
+            sqlx::raw_sql(AssertSqlSafe(sql))
+                .execute(&mut connection)
+                .await
+                .map(drop)
+        }
+    }
+
+    /// The whole number `sql` selects.
+    pub(crate) async fn number(&self, sql: &str) -> i64 {
+        use sqlx::{AssertSqlSafe, Connection as _};
+        if self.is_postgres() {
+            let mut connection = sqlx::PgConnection::connect(&self.url).await.unwrap();
+            sqlx::query_scalar(AssertSqlSafe(sql))
+                .fetch_one(&mut connection)
+                .await
+                .unwrap()
+        } else {
+            let mut connection = sqlx::SqliteConnection::connect(&self.url).await.unwrap();
+            sqlx::query_scalar(AssertSqlSafe(sql))
+                .fetch_one(&mut connection)
+                .await
+                .unwrap()
+        }
+    }
+
+    /// The environment of an issuer on this database, with `more` over it.
+    pub(crate) fn env(&self, more: &[(&str, &str)]) -> Vec<(String, String)> {
+        let dir = self.dir.display().to_string();
+        let base = [
+            ("DATABASE_URL_QUEUE", self.url.as_str()),
+            ("QUEUE_ISSUER_DATA_DIR", dir.as_str()),
+            ("QUEUE_ISSUER_LISTEN", "127.0.0.1:0"),
+            ("QUEUE_ISSUER_OPS_LISTEN", "127.0.0.1:0"),
+            ("QUEUE_ISSUER_KEK", KEK),
+            ("QUEUE_SERVICE_TOKEN_RAPTOR", RAPTOR),
+            ("QUEUE_SERVICE_TOKEN_VELVET", VELVET),
+            ("QUEUE_SERVICE_TOKEN_OPS", OPS),
+            ("FLAG_QUEUE_V1", "on"),
+        ];
+        let mut env: Vec<(String, String)> = Vec::new();
+        for (name, value) in base.iter().chain(more) {
+            env.retain(|(known, _)| known != name);
+            env.push(((*name).to_owned(), (*value).to_owned()));
+        }
+        env
+    }
+}
+
+impl Drop for Database {
+    fn drop(&mut self) {
+        drop(std::fs::remove_dir_all(&self.dir));
+    }
+}
+
+/// A clock that stands still until it is moved.
+#[derive(Debug)]
+pub(crate) struct FakeClock {
+    micros: AtomicI64,
+}
+
+impl FakeClock {
+    pub(crate) fn new() -> Arc<Self> {
+        Arc::new(Self {
+            micros: AtomicI64::new(START * 1_000_000),
+        })
+    }
+
+    pub(crate) fn advance(&self, by: Duration) {
+        self.micros
+            .fetch_add(i64::try_from(by.as_micros()).unwrap(), Ordering::SeqCst);
+    }
+}
+
+impl Clock for FakeClock {
+    fn now(&self) -> Timestamp {
+        Timestamp::from_unix_micros(self.micros.load(Ordering::SeqCst))
+    }
+
+    fn monotonic(&self) -> Duration {
+        let since = self.micros.load(Ordering::SeqCst) - START * 1_000_000;
+        Duration::from_micros(u64::try_from(since).unwrap())
+    }
+}
+
+/// A running issuer.
+pub(crate) struct Issuer {
+    pub(crate) public: SocketAddr,
+    pub(crate) ops: SocketAddr,
+    pub(crate) clock: Arc<FakeClock>,
+    stop: Option<oneshot::Sender<()>>,
+    served: tokio::task::JoinHandle<Result<(), AppError>>,
+}
+
+impl Issuer {
+    pub(crate) async fn start(database: &Database) -> Self {
+        Self::start_with(database, &[], FakeClock::new()).await
+    }
+
+    pub(crate) async fn start_with(
+        database: &Database,
+        more: &[(&str, &str)],
+        clock: Arc<FakeClock>,
+    ) -> Self {
+        Self::try_start(database, more, clock)
+            .await
+            .unwrap_or_else(|error| panic!("the issuer starts: {error}"))
+    }
+
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the one task of the harness, joined by `stop`"
+    )]
+    pub(crate) async fn try_start(
+        database: &Database,
+        more: &[(&str, &str)],
+        clock: Arc<FakeClock>,
+    ) -> Result<Self, AppError> {
+        let settings = Settings::from_env(database.env(more))?;
+        let app = App::build(settings, Arc::clone(&clock) as Arc<dyn Clock>).await?;
+        let (public, ops) = (app.public_addr(), app.ops_addr());
+        let (stop, stopped) = oneshot::channel();
+        let served = tokio::spawn(app.serve(async {
+            drop(stopped.await);
+        }));
+        Ok(Self {
+            public,
+            ops,
+            clock,
+            stop: Some(stop),
+            served,
+        })
+    }
+
+    /// Stops the issuer and waits until it has drained.
+    pub(crate) async fn stop(mut self) -> Result<(), AppError> {
+        self.stop.take();
+        self.served.await.expect("the issuer does not panic")
+    }
+
+    /// `GET` on the public listener, as nobody.
+    pub(crate) async fn get(&self, path: &str) -> Answer {
+        self.call(Method::GET, path, &[], None).await
+    }
+
+    pub(crate) async fn call(
+        &self,
+        method: Method,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: Option<Value>,
+    ) -> Answer {
+        send(
+            self.public,
+            request(method, path, headers, body.map(|body| body.to_string())),
+        )
+        .await
+    }
+
+    /// A request by Raptor.
+    pub(crate) async fn raptor(&self, method: Method, path: &str, body: Option<Value>) -> Answer {
+        self.call(method, path, &[("authorization", &bearer(RAPTOR))], body)
+            .await
+    }
+
+    /// A request on the operators' listener.
+    pub(crate) async fn operator(&self, method: Method, path: &str, body: Option<Value>) -> Answer {
+        let headers = [("authorization", &*bearer(OPS))];
+        send(
+            self.ops,
+            request(method, path, &headers, body.map(|body| body.to_string())),
+        )
+        .await
+    }
+
+    /// A new customer's id.
+    pub(crate) async fn customer(&self, email: &str) -> String {
+        let made = self
+            .raptor(
+                Method::POST,
+                "/api/v1/customers",
+                Some(json!({ "email": email })),
+            )
+            .await;
+        made.expect(201)["id"].as_str().expect("an id").to_owned()
+    }
+
+    /// The answer to minting a session.
+    pub(crate) async fn mint(&self, customer: &str) -> Answer {
+        self.raptor(
+            Method::POST,
+            "/api/v1/service/sessions",
+            Some(json!({ "customer_id": customer })),
+        )
+        .await
+    }
+
+    /// The kids of the published set.
+    pub(crate) async fn published(&self) -> Vec<String> {
+        let set = self.get("/.well-known/jwks.json").await.expect(200);
+        let keys = set["keys"].as_array().expect("keys");
+        keys.iter()
+            .map(|key| key["kid"].as_str().expect("a kid").to_owned())
+            .collect()
+    }
+}
+
+/// The header and the claims of a token, unverified: for looking at what was written.
+pub(crate) fn look_into(token: &str) -> (Value, Value) {
+    let part = |place: usize| {
+        let text = token.split('.').nth(place).expect("three parts");
+        let bytes = base64_simd::URL_SAFE_NO_PAD
+            .decode_to_vec(text)
+            .expect("base64url");
+        serde_json::from_slice(&bytes).expect("JSON")
+    };
+    (part(0), part(1))
+}
+
+pub(crate) fn bearer(token: &str) -> String {
+    format!("Bearer {token}")
+}
+
+/// Asks `condition` again until it holds; another process's change arrives within a second.
+pub(crate) async fn eventually(what: &str, mut condition: impl AsyncFnMut() -> bool) {
+    for _ in 0..500 {
+        if condition().await {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    panic!("{what} within 5 s");
+}
+
+fn new_dir() -> PathBuf {
+    let dir = std::env::temp_dir().join(format!("queue-issuer-{}", uuid::Uuid::now_v7().simple()));
+    std::fs::create_dir(&dir).expect("a directory for the test");
+    dir
+}
+
+/// 2026-11-24T00:00:00Z.
+pub(crate) const START: i64 = 1_795_478_400;
+pub(crate) const RAPTOR: &str = "raptor-0123456789-abcdefghijklmnopqrstuvwxyz";
+pub(crate) const VELVET: &str = "velvet-0123456789-abcdefghijklmnopqrstuvwxyz";
+pub(crate) const OPS: &str = "operators-0123456789-abcdefghijklmnopqrstuvwxyz";
+/// SHA-256 of "queue tests", in base64; made for tests.
+pub(crate) const KEK: &str = "jsgKfbssMzHccbZ/8L1Rqg7gpY4OS8W7XxradgbR5Z4=";

@@ -6,6 +6,7 @@ mod doctor;
 mod error_codes;
 mod hazards;
 mod http_door;
+mod key_sets;
 mod keys;
 mod oracle;
 mod pem;

@@ -15,7 +15,7 @@ fn pem(label: &str, der: &[u8]) -> String {
     let lines: Vec<&str> = base64
         .as_bytes()
         .chunks(64)
-        .map(|line| std::str::from_utf8(line).unwrap())
+        .map(|line| std::str::from_utf8(line).expect("base64 is ASCII"))
         .collect();
     format!(
         "-----BEGIN {label}-----\n{}\n-----END {label}-----\n",

@@ -307,8 +307,14 @@ fn authentication_age(question: &Question<'_>) -> Result<(), ClaimsError> {
         return Ok(());
     };
     let allowance = max_age.as_secs().saturating_add(question.policy.leeway);
+    let (now, leeway) = (question.now, question.policy.leeway);
     match question.claims.auth_time {
-        Some(auth_time) if !auth_time.is_before(question.now, allowance) => Ok(()),
+        // A time ahead of ours proves no recent authentication.
+        Some(auth_time)
+            if !auth_time.is_before(now, allowance) && !auth_time.is_after(now, leeway) =>
+        {
+            Ok(())
+        }
         _ => Err(ClaimsError::AuthTooOld { max_age }),
     }
 }

@@ -19,14 +19,14 @@ use crate::token::CompactJws;
 ///
 /// ```
 /// # fn main() -> Result<(), queue_verifier::ConfigError> {
-/// # let jwk_set = include_str!("../tests/fixtures/jwk_set.json");
+/// # let jwk_set = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/jwk_set.json"));
 /// use queue_verifier::{KeySource, Verifier};
 ///
 /// let verifier = Verifier::builder("https://auth.example.com", "raptor")
 ///     .keys(KeySource::jwk_set(jwk_set))
 ///     .build()?;
 /// let refused = verifier.validate_session("not.a.token").unwrap_err();
-/// assert_eq!(refused.code().as_str(), "header_malformed");
+/// assert_eq!(refused.code().as_str(), "token_malformed");
 /// # Ok(())
 /// # }
 /// ```

@@ -205,6 +205,19 @@ def max_auth_age(room: Room) -> None:
         mint(claims("auth_time")),
         require=need,
     )
+    room.refuse(
+        code,
+        "auth_in_future",
+        "V21 auth_time an hour ahead proves no recent sign-in",
+        mint(claims(auth_time=NOW + 3600)),
+        require=need,
+    )
+    room.valid(
+        "auth_ahead_within_leeway",
+        "auth_time ahead by the leeway, as clocks differ",
+        mint(claims(auth_time=NOW + 30)),
+        require=need,
+    )
     room.refuse(code, "auth_epoch", "V21 auth_time 0", mint(claims(auth_time=0)), require=need)
     room.refuse(
         code,

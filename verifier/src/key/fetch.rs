@@ -33,7 +33,8 @@ pub(crate) struct Fetcher {
     origin: Origin,
     algorithms: Vec<Algorithm>,
     backend: CryptoBackend,
-    etag: Option<HeaderValue>,
+    /// The validator of the set we hold, and where that set came from.
+    etag: Option<(Url, HeaderValue)>,
 }
 
 /// Where the set is published.
@@ -107,8 +108,12 @@ impl Fetcher {
             Origin::JwksUri(uri) => uri.clone(),
             Origin::Discovery { document, issuer } => self.discover(document, issuer).await?,
         };
-        let mut request = self.client.get(uri);
-        if let Some(etag) = &self.etag {
+        let mut request = self.client.get(uri.clone());
+        let ours = self
+            .etag
+            .as_ref()
+            .filter(|(held_from, _)| *held_from == uri);
+        if let Some((_, etag)) = ours {
             request = request.header(IF_NONE_MATCH, etag);
         }
         let response = request
@@ -117,7 +122,7 @@ impl Fetcher {
             .map_err(|error| FetchError::transport(&error))?;
         let lifetime = lifetime(response.headers());
         if response.status() == StatusCode::NOT_MODIFIED {
-            return match self.etag {
+            return match ours {
                 Some(_) => Ok(Fetched::NotModified { lifetime }),
                 None => Err(FetchError::Status { status: 304 }),
             };
@@ -125,7 +130,7 @@ impl Fetcher {
         let etag = response.headers().get(ETAG).cloned();
         let body = read(response).await?;
         let set = parse_set(&body, &self.algorithms, self.backend)?;
-        self.etag = etag;
+        self.etag = etag.map(|etag| (uri, etag));
         Ok(Fetched::Set { set, lifetime })
     }
 
@@ -137,7 +142,11 @@ impl Fetcher {
         if metadata.issuer != issuer {
             return Err(FetchError::DiscoveryIssuerMismatch);
         }
-        safe_url(&metadata.jwks_uri)
+        let jwks_uri = safe_url(&metadata.jwks_uri)?;
+        if document.scheme() == "https" && jwks_uri.scheme() != "https" {
+            return Err(FetchError::UnsafeUrl);
+        }
+        Ok(jwks_uri)
     }
 }
 
@@ -159,6 +168,10 @@ fn client() -> Result<Client, FetchError> {
         .tls_backend_preconfigured(tls)
         .redirect(reqwest::redirect::Policy::none())
         .no_proxy()
+        .no_gzip()
+        .no_brotli()
+        .no_deflate()
+        .no_zstd()
         .connect_timeout(CONNECT_TIMEOUT)
         .timeout(TOTAL_TIMEOUT)
         .user_agent(concat!("queue-verifier/", env!("CARGO_PKG_VERSION")))

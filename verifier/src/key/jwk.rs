@@ -30,6 +30,7 @@ pub(crate) fn parse_set(
         });
     }
     let mut set = JwkSet::default();
+    let mut leaked = Vec::new();
     for entry in raw.keys {
         let Ok(jwk) = serde_json::from_str::<RawJwk>(entry.get()) else {
             let kid = serde_json::from_str::<KidOnly>(entry.get())
@@ -39,10 +40,18 @@ pub(crate) fn parse_set(
             continue;
         };
         let kid = jwk.kid.clone();
+        if !jwk.private.is_empty() {
+            leaked.extend(jwk.public_key());
+        }
         match jwk.bind(allowed, backend) {
             Ok(key) => set.admit(key),
             Err(reason) => set.refuse(kid, reason),
         }
+    }
+    // Whoever reads the set can sign with a leaked key, under whatever entry it is listed.
+    for public in &leaked {
+        tracing::warn!("key_set_publishes_a_private_key");
+        set.revoke(public);
     }
     if set.is_empty() {
         let reason = set.refused().next().map(|(_, reason)| reason.clone());

@@ -142,6 +142,19 @@ impl JwkSet {
         }
     }
 
+    /// Refuses every key of this material: its private half is known.
+    pub(crate) fn revoke(&mut self, public: &PublicKey) {
+        let kept = std::mem::take(&mut self.keys);
+        self.by_kid.clear();
+        for key in kept {
+            if key.public == *public {
+                self.refuse(key.kid, JwkRefused::PrivateMembers);
+            } else {
+                self.admit(key);
+            }
+        }
+    }
+
     /// The one key that may verify a token with this header.
     ///
     /// # Errors

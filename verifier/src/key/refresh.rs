@@ -55,8 +55,9 @@ enum Command {
     },
     /// Answer once nothing is being fetched.
     Settle { reply: oneshot::Sender<()> },
-    /// Fetch now.
+    /// Fetch, unless a fetch ended since `attempts` were counted.
     Refresh {
+        attempts: u64,
         reply: oneshot::Sender<Result<(), FetchError>>,
     },
 }
@@ -127,13 +128,14 @@ impl Refresher {
         }
     }
 
-    /// Fetches now.
+    /// Fetches now, or shares the fetch under way.
     ///
     /// # Errors
     /// What went wrong; the keys at hand stay.
     pub(crate) async fn refresh(&self) -> Result<(), FetchError> {
         let (reply, answer) = oneshot::channel();
-        let command = Command::Refresh { reply };
+        let attempts = self.progress.borrow().attempts;
+        let command = Command::Refresh { attempts, reply };
         self.commands
             .send(command)
             .await
@@ -198,7 +200,12 @@ impl Worker {
                 let _ = reply.send(());
                 None
             }
-            Command::Refresh { reply } => {
+            Command::Refresh { attempts, reply } => {
+                let progress = self.progress.borrow().clone();
+                if progress.attempts > attempts {
+                    let _ = reply.send(progress.last_error.map_or(Ok(()), Err));
+                    return None;
+                }
                 let outcome = self.attempt().await;
                 let _ = reply.send(outcome.clone().map(|_| ()));
                 outcome.ok()

@@ -41,7 +41,7 @@ pub const BUILD: &str = "queue_sidecar_build_info";
 
 /// Sends the log of this process to standard error; does nothing when a log is set up already.
 pub fn start_log(settings: &Settings) {
-    let targets: Targets = settings.log.trim().parse().unwrap_or_default();
+    let targets: Targets = settings.log.parse().unwrap_or_default();
     let targets = PROTOCOL_CRATES.iter().fold(targets, |targets, name| {
         targets.with_target(*name, Level::INFO)
     });
@@ -55,6 +55,14 @@ pub fn start_log(settings: &Settings) {
     };
     // A second start in one process keeps the first log.
     drop(started);
+}
+
+/// Logs where a panic happened instead of printing its message, which may quote what was at hand.
+pub(crate) fn log_panics() {
+    std::panic::set_hook(Box::new(|panic| {
+        let place = panic.location().map(ToString::to_string);
+        tracing::error!(place, "panicked");
+    }));
 }
 
 const PROTOCOL_CRATES: [&str; 5] = ["h2", "hyper", "hyper_util", "reqwest", "rustls"];

@@ -7,16 +7,14 @@ use std::time::Duration;
 
 use queue_verifier::Require;
 use serde::{Deserialize, Deserializer};
+use serde_json::value::RawValue;
 
 use crate::problem::{EdgeCode, Problem};
 
 /// Body of `POST /v1/validate`.
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Default)]
 pub(crate) struct ValidateRequest<'a> {
-    #[serde(borrow, default, deserialize_with = "present")]
-    pub(crate) token: Option<Text<'a>>,
-    #[serde(default)]
+    pub(crate) token: Option<Cow<'a, str>>,
     pub(crate) require: Requirement,
 }
 
@@ -26,20 +24,41 @@ impl<'a> ValidateRequest<'a> {
     /// # Errors
     /// `request_malformed`.
     pub(crate) fn parse(body: &'a [u8]) -> Result<Self, Problem> {
+        #[derive(Deserialize)]
+        #[serde(deny_unknown_fields)]
+        struct Members<'a> {
+            #[serde(borrow, default, deserialize_with = "present")]
+            token: Option<Text<'a>>,
+            #[serde(borrow, default, deserialize_with = "present")]
+            require: Option<&'a RawValue>,
+        }
         if body.is_empty() {
             return Ok(Self::default());
         }
-        serde_json::from_slice(body).map_err(|_| {
-            Problem::from(EdgeCode::RequestMalformed).because(
-                "expected JSON `{token, require?{scope, roles, tenant, acr, max_auth_age, authorized_parties}}`",
-            )
-        })
+        let malformed = |_| Problem::from(EdgeCode::RequestMalformed).because(EXPECTED);
+        let members: Members<'a> = object(body).map_err(malformed)?;
+        let require = match members.require {
+            Some(require) => object(require.get().as_bytes()).map_err(malformed)?,
+            None => Requirement::default(),
+        };
+        let token = members.token.map(|token| token.0);
+        Ok(Self { token, require })
     }
+}
+
+const EXPECTED: &str = "expected JSON `{token, require?{scope, roles, tenant, acr, max_auth_age}}`";
+
+/// A JSON object; serde alone would take a list in its place, members by position.
+fn object<'a, T: Deserialize<'a>>(text: &'a [u8]) -> serde_json::Result<T> {
+    if text.trim_ascii_start().first() != Some(&b'{') {
+        return Err(serde::de::Error::custom("expected an object"));
+    }
+    serde_json::from_slice(text)
 }
 
 /// A text that is copied only where it has escapes.
 #[derive(Debug, Deserialize)]
-pub(crate) struct Text<'a>(#[serde(borrow)] pub(crate) Cow<'a, str>);
+struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
 
 /// What a caller asks of a session beyond its being valid; absent asks nothing.
 #[derive(Debug, Default, Clone, PartialEq, Eq, Deserialize)]

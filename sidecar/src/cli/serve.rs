@@ -16,6 +16,7 @@ pub(super) fn run(
     environment: &BTreeMap<String, String>,
 ) -> Result<ExitCode, Failure> {
     telemetry::start_log(settings);
+    telemetry::log_panics();
     let ours = environment
         .keys()
         .filter(|name| name.starts_with("QUEUE_SIDECAR_"));

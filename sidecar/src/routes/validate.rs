@@ -49,7 +49,7 @@ async fn judge(
     let asked = ValidateRequest::parse(&body)?;
     let token = match (bearer::authorization(&head.headers)?, &asked.token) {
         (Some(token), None) => token,
-        (None, Some(token)) => token.0.as_bytes(),
+        (None, Some(token)) => token.as_bytes(),
         (None, None) => return Err(EdgeCode::BearerMissing.into()),
         (Some(_), Some(_)) => return Err(EdgeCode::BearerMalformed.into()),
     };

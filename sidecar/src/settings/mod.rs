@@ -177,12 +177,10 @@ impl Settings {
 
     fn resolve_log(&mut self, raw: &RawSettings) -> Result<(), SettingsError> {
         if let Some(filter) = one(raw.log.as_ref(), "log")? {
-            filter
-                .trim()
-                .parse::<tracing_subscriber::filter::Targets>()
-                .map_err(|_| {
-                    SettingsError::of("log", "expected levels, as `info` or `queue_sidecar=debug`")
-                })?;
+            if !value::is_log_filter(filter) {
+                let expected = "expected levels, as `info` or `warn,queue_sidecar=debug`";
+                return Err(SettingsError::of("log", expected));
+            }
             filter.clone_into(&mut self.log);
         }
         self.log_format = match one(raw.log_format.as_ref(), "log_format")? {

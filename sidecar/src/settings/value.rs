@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use tracing_subscriber::filter::LevelFilter;
+
 /// A duration with its unit: `250ms`, `30s`, `5m`, `1h`.
 pub(super) fn duration(text: &str) -> Option<Duration> {
     let digits = text.len() - text.trim_start_matches(|c: char| c.is_ascii_digit()).len();
@@ -28,6 +30,16 @@ pub(super) fn display(duration: Duration) -> String {
         0 => format!("{}s", duration.as_secs()),
         _ => format!("{}ms", duration.as_millis()),
     }
+}
+
+/// `level` or `target=level`, several with commas; a lone word that is no level would otherwise
+/// be taken for a target.
+pub(super) fn is_log_filter(filter: &str) -> bool {
+    filter.split(',').all(|directive| {
+        let (target, level) = directive.split_once('=').unwrap_or(("all", directive));
+        let is_target = |byte: u8| byte.is_ascii_alphanumeric() || b"_:".contains(&byte);
+        !target.is_empty() && target.bytes().all(is_target) && level.parse::<LevelFilter>().is_ok()
+    })
 }
 
 /// A name that can be a cookie's (RFC 6265 §4.1.1: an RFC 9110 token).

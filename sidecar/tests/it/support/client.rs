@@ -80,7 +80,9 @@ impl Client {
             headers,
             body: Vec::new(),
         };
-        let length = response.header("content-length").and_then(|text| text.parse().ok());
+        let length = response
+            .header("content-length")
+            .and_then(|text| text.parse().ok());
         response.body = vec![0; length.unwrap_or(0)];
         self.reader.read_exact(&mut response.body).ok()?;
         Some(response)
@@ -123,9 +125,15 @@ impl Response {
 
     /// Asserts that this is a problem of `code`; gives it back for more.
     #[track_caller]
-    pub(crate) fn is_problem(self, status: u16, code: &str) -> Self {
-        assert_eq!((self.status, self.json()["code"].as_str()), (status, Some(code)));
-        assert_eq!(self.header("content-type"), Some("application/problem+json"));
+    pub(crate) fn problem(self, status: u16, code: &str) -> Self {
+        assert_eq!(
+            (self.status, self.json()["code"].as_str()),
+            (status, Some(code))
+        );
+        assert_eq!(
+            self.header("content-type"),
+            Some("application/problem+json")
+        );
         assert_eq!(self.json()["status"], status);
         assert_eq!(self.json()["type"], format!("urn:queue:problem:{code}"));
         assert_eq!(self.header("access-control-allow-origin"), None);

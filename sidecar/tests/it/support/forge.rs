@@ -62,7 +62,10 @@ impl Forge {
 
     /// An access token of `claims`.
     pub(crate) fn sign(&self, claims: &Value) -> String {
-        self.sign_as(&json!({"alg": "RS256", "typ": "at+jwt", "kid": self.kid}), claims)
+        self.sign_as(
+            &json!({"alg": "RS256", "typ": "at+jwt", "kid": self.kid}),
+            claims,
+        )
     }
 
     /// A token under any header.
@@ -72,9 +75,17 @@ impl Forge {
         let mut signature = vec![0; self.pair.public_modulus_len()];
         let random = aws_lc_rs::rand::SystemRandom::new();
         self.pair
-            .sign(&RSA_PKCS1_SHA256, &random, signing_input.as_bytes(), &mut signature)
+            .sign(
+                &RSA_PKCS1_SHA256,
+                &random,
+                signing_input.as_bytes(),
+                &mut signature,
+            )
             .expect("an RSA-2048 key signs");
-        format!("{signing_input}.{}", URL_SAFE_NO_PAD.encode_to_string(signature))
+        format!(
+            "{signing_input}.{}",
+            URL_SAFE_NO_PAD.encode_to_string(signature)
+        )
     }
 }
 

@@ -4,17 +4,21 @@
 mod client;
 mod clock;
 mod forge;
+mod issuer;
+mod process;
 
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
 use queue_sidecar::{App, LoopbackAddr, Settings};
-use queue_verifier::{Clock, KeySource};
+use queue_verifier::{Clock, KeySource, Verifier};
 use tokio::sync::oneshot;
 
 pub(crate) use client::{Client, Response};
 pub(crate) use clock::{FakeClock, NOW};
-pub(crate) use forge::{Forge, claims, forge, jwk_set, other_forge};
+pub(crate) use forge::{claims, forge, jwk_set, other_forge};
+pub(crate) use issuer::Issuer;
+pub(crate) use process::{Sidecar, file, run};
 
 pub(crate) const ISSUER: &str = "https://auth.example.com";
 pub(crate) const AUDIENCE: &str = "raptor";
@@ -30,6 +34,7 @@ pub(crate) fn settings() -> Settings {
 /// A sidecar being served by a thread of its own.
 pub(crate) struct TestApp {
     pub(crate) port: u16,
+    pub(crate) verifier: Verifier,
     stop: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<()>>,
 }
@@ -37,16 +42,16 @@ pub(crate) struct TestApp {
 impl TestApp {
     /// One with [`settings`], at [`NOW`].
     pub(crate) fn start() -> Self {
-        Self::with(settings())
+        Self::with(&settings())
     }
 
-    pub(crate) fn with(settings: Settings) -> Self {
+    pub(crate) fn with(settings: &Settings) -> Self {
         Self::at(settings, FakeClock::at(NOW))
     }
 
-    pub(crate) fn at(settings: Settings, clock: Arc<dyn Clock>) -> Self {
-        let app = App::build(&settings, clock).expect("the settings of a test are right");
-        let port = app.local_addr().port();
+    pub(crate) fn at(settings: &Settings, clock: Arc<dyn Clock>) -> Self {
+        let app = App::build(settings, clock).expect("the settings of a test are right");
+        let (port, verifier) = (app.local_addr().port(), app.verifier().clone());
         let (stop, stopped) = oneshot::channel();
         let thread = std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread()
@@ -62,6 +67,7 @@ impl TestApp {
         });
         Self {
             port,
+            verifier,
             stop: Some(stop),
             thread: Some(thread),
         }
@@ -78,7 +84,9 @@ impl TestApp {
 
     /// `GET path` with further header lines, each ending in CRLF.
     pub(crate) fn get(&self, path: &str, headers: &str) -> Response {
-        self.send(format!("GET {path} HTTP/1.1\r\nHost: {{HOST}}\r\n{headers}\r\n"))
+        self.send(format!(
+            "GET {path} HTTP/1.1\r\nHost: {{HOST}}\r\n{headers}\r\n"
+        ))
     }
 
     /// `POST /v1/validate` with a JSON body.

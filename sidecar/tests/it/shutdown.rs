@@ -1,0 +1,100 @@
+//! The drain.
+
+use std::net::TcpStream;
+use std::time::Duration;
+
+use serde_json::json;
+
+use crate::support::{Sidecar, TestApp, claims, forge, jwk_set, settings, wait_until};
+
+const READY: &str = "GET /readyz HTTP/1.1\r\nHost: {HOST}\r\n\r\n";
+
+fn is_refused(port: u16) -> bool {
+    TcpStream::connect(("127.0.0.1", port)).is_err()
+}
+
+#[test]
+fn requests_under_way_are_finished() {
+    let mut app = TestApp::start();
+    let mut client = app.connect();
+    let body = json!({"token": forge().sign(&claims(json!({})))}).to_string();
+    client.write(format!(
+        "POST /v1/validate HTTP/1.1\r\nHost: {{HOST}}\r\nContent-Type: application/json\r\n\
+         Content-Length: {}\r\n\r\n",
+        body.len()
+    ));
+    wait_until("the request is under way", || {
+        app.metric("queue_sidecar_in_flight") == 1
+    });
+    app.tell_to_stop();
+    wait_until("nobody is accepted any more", || is_refused(app.port));
+    client.write(&body);
+    let response = client.read().expect("the request is answered");
+    assert_eq!(response.status, 200);
+    assert_eq!(response.header("connection"), Some("close"));
+    assert!(client.is_closed());
+    app.join();
+}
+
+#[test]
+fn not_ready_while_draining() {
+    let mut app = TestApp::start();
+    let mut client = app.connect();
+    assert_eq!(client.send(READY).header("connection"), None);
+    app.tell_to_stop();
+    wait_until("nobody is accepted any more", || is_refused(app.port));
+    let response = client.send(READY).problem(503, "draining");
+    assert_eq!(response.header("connection"), Some("close"));
+    assert!(client.is_closed());
+    app.join();
+}
+
+#[test]
+fn a_connection_at_rest_does_not_hold_the_drain() {
+    let app = TestApp::start();
+    let mut rested = app.connect();
+    assert_eq!(rested.send(READY).status, 200);
+    let mut unused = app.connect();
+    app.join();
+    assert!(rested.is_closed() && unused.is_closed());
+}
+
+#[test]
+fn the_drain_is_bounded() {
+    let mut hasty = settings();
+    hasty.drain_timeout = Duration::from_millis(300);
+    let app = TestApp::with(&hasty);
+    let mut stuck = app.connect();
+    stuck.write(
+        "POST /v1/validate HTTP/1.1\r\nHost: {HOST}\r\nContent-Type: application/json\r\n\
+         Content-Length: 100\r\n\r\n",
+    );
+    wait_until("the request is under way", || {
+        app.metric("queue_sidecar_in_flight") == 1
+    });
+    app.join();
+    assert!(stuck.is_closed());
+}
+
+#[test]
+fn a_signal_drains_and_exits_0() {
+    for signal in ["TERM", "INT"] {
+        let keys = jwk_set(&[forge()]);
+        let sidecar = Sidecar::start(
+            &[
+                "--issuer=https://auth.example.com",
+                "--audience=raptor",
+                "--jwks",
+                &keys,
+            ],
+            &[],
+        );
+        let mut client = sidecar.connect();
+        assert_eq!(client.send(READY).status, 200);
+        sidecar.signal(signal);
+        wait_until("nobody is accepted any more", || is_refused(sidecar.port));
+        client.send(READY).problem(503, "draining");
+        let (code, log) = sidecar.wait();
+        assert_eq!(code, Some(0), "{log}");
+    }
+}

@@ -1,0 +1,1 @@
+"""Adapters to web frameworks; each imports its framework, and only when it is imported itself."""

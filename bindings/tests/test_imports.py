@@ -1,0 +1,35 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+import queue_verifier
+
+
+def modules_after(code: str) -> set[str]:
+    script = f"import sys; {code}; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", script], check=True, capture_output=True)  # noqa: S603
+    return set(done.stdout.decode().split())
+
+
+def test_no_framework_is_imported() -> None:
+    modules = modules_after("import queue_verifier")
+    for name in ("flask", "werkzeug", "asyncio", "http.client", "ssl", "typing_extensions"):
+        assert name not in modules, name
+
+
+def test_sidecar_needs_the_standard_library_only() -> None:
+    before = modules_after("pass")
+    added = modules_after("from queue_verifier import SidecarVerifier") - before
+    foreign = {name.partition(".")[0] for name in added} - sys.stdlib_module_names
+    assert foreign == {"queue_verifier"}
+
+
+def test_everything_in_all_is_there() -> None:
+    for name in queue_verifier.__all__:
+        assert getattr(queue_verifier, name).__class__ is not None
+    assert len(queue_verifier.__all__) == len(set(queue_verifier.__all__)) <= 15
+    with pytest.raises(AttributeError):
+        _ = queue_verifier.nothing

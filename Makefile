@@ -29,7 +29,8 @@ test-rust:
 test-python: python
 	cargo build -p queue-issuer -p queue-sidecar -p queue-tests -p queue-examples --bins
 	$(PYTHON) tests/vectors/generate.py --check
-	$(PYTHON) -m pytest bindings/tests tests/e2e
+	cd bindings && ../$(PYTHON) -m pytest
+	$(PYTHON) -m pytest -q tests/e2e
 
 python: setup
 	$(VENV)/bin/maturin develop --quiet -m bindings/Cargo.toml
@@ -42,6 +43,7 @@ lint: python
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
+	cd bindings && ../$(VENV)/bin/mypy
 
 format: setup
 	cargo fmt --all

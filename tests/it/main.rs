@@ -2,6 +2,7 @@
 
 mod api;
 mod architecture;
+mod docs;
 mod doctor;
 mod error_codes;
 mod hazards;

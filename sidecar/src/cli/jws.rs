@@ -20,8 +20,12 @@ pub(super) fn run(raw: &RawSettings) -> Result<ExitCode, Failure> {
         KeySource::JwkSet(document) => document,
         KeySource::JwkSetFile(path) => std::fs::read_to_string(path)
             .map_err(|_| SettingsError::new("--jwks", "expected a readable JWK Set file"))?,
+        KeySource::PublicKeyPem(_) => {
+            let expected = "expected a JWK Set in its place: `jws` selects keys by `kid`";
+            return Err(SettingsError::new("--public-key", expected).into());
+        }
         _ => {
-            let expected = "expected the file or the text of a JWK Set";
+            let expected = "expected the file or the text of a JWK Set: `jws` fetches nothing";
             return Err(SettingsError::new("--jwks", expected).into());
         }
     };

@@ -160,6 +160,9 @@ fn next_line(input: &mut impl BufRead, line: &mut Vec<u8>) -> io::Result<Option<
     }
 }
 
+#[cfg(test)]
+mod tests;
+
 /// Longest line read, in bytes: a token of every accepted size fits, however it is escaped.
 const MAX_LINE: usize = 256 * 1024;
 const MALFORMED: &str = crate::EdgeCode::RequestMalformed.as_str();

@@ -332,6 +332,7 @@ fn wrong_arguments_end_with_64() {
         &["doctor"],
         &["jws"],
         &["jws", "--jwks", "/nowhere.json"],
+        &["jws", "--jwks", "https://auth.example.com/jwks.json"],
         &[
             "validate",
             "--issuer=i",

@@ -40,10 +40,13 @@ fn requests_under_way_are_finished() {
 fn not_ready_while_draining() {
     let mut app = TestApp::start();
     let mut client = app.connect();
-    assert_eq!(client.send(READY).header("connection"), None);
+    client.write(&READY[..10]);
+    wait_until("it is accepted", || {
+        app.metric("queue_sidecar_connections") == 2
+    });
     app.tell_to_stop();
     wait_until("nobody is accepted any more", || is_refused(app.port));
-    let response = client.send(READY).problem(503, "draining");
+    let response = client.send(&READY[10..]).problem(503, "draining");
     assert_eq!(response.header("connection"), Some("close"));
     assert!(client.is_closed());
     app.join();
@@ -51,12 +54,31 @@ fn not_ready_while_draining() {
 
 #[test]
 fn a_connection_at_rest_does_not_hold_the_drain() {
-    let app = TestApp::start();
+    let mut patient = settings();
+    patient.drain_timeout = Duration::from_secs(300);
+    let mut app = TestApp::with(&patient);
     let mut rested = app.connect();
     assert_eq!(rested.send(READY).status, 200);
     let mut unused = app.connect();
-    app.join();
+    app.tell_to_stop();
+    wait_until("it has stopped", || app.has_stopped());
     assert!(rested.is_closed() && unused.is_closed());
+    app.join();
+}
+
+#[test]
+fn a_connection_that_waits_to_be_accepted_is_answered() {
+    let mut narrow = settings();
+    narrow.max_connections = 1;
+    let mut app = TestApp::with(&narrow);
+    let mut first = app.connect();
+    assert_eq!(first.send(READY).status, 200);
+    let mut waiting = app.connect();
+    waiting.write(READY);
+    app.tell_to_stop();
+    let response = waiting.read().expect("it is answered, not reset");
+    response.problem(503, "draining");
+    app.join();
 }
 
 #[test]
@@ -89,11 +111,14 @@ fn a_signal_drains_and_exits_0() {
             ],
             &[],
         );
+        assert_eq!(sidecar.connect().send(READY).status, 200);
         let mut client = sidecar.connect();
-        assert_eq!(client.send(READY).status, 200);
+        client.write(&READY[..10]);
+        // Accepted in the order of their coming, so the first is by now.
+        assert_eq!(sidecar.connect().send(READY).status, 200);
         sidecar.signal(signal);
         wait_until("nobody is accepted any more", || is_refused(sidecar.port));
-        client.send(READY).problem(503, "draining");
+        client.send(&READY[10..]).problem(503, "draining");
         let (code, log) = sidecar.wait();
         assert_eq!(code, Some(0), "{log}");
     }

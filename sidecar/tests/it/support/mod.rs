@@ -117,6 +117,10 @@ impl TestApp {
         drop(self.stop.take());
     }
 
+    pub(crate) fn has_stopped(&self) -> bool {
+        self.thread.as_ref().is_none_or(JoinHandle::is_finished)
+    }
+
     /// Waits until it has stopped.
     pub(crate) fn join(mut self) {
         self.tell_to_stop();

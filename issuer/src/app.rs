@@ -8,6 +8,7 @@ use std::future::pending;
 use std::net::{SocketAddr, TcpListener};
 use std::ops::Deref;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum_server::Handle;
@@ -18,7 +19,8 @@ use tokio::sync::Semaphore;
 use crate::caller::Caller;
 use crate::clock::Clock;
 use crate::db::{Db, DbError, migrate};
-use crate::idempotency::{Attempt, IdempotencyKey};
+use crate::health::ReadinessCache;
+use crate::idempotency::{self, Attempt, IdempotencyKey};
 use crate::key::bootstrap::{self, BootstrapError};
 use crate::key::keyring::POLL;
 use crate::key::material::SigningKey;
@@ -86,6 +88,7 @@ pub(crate) struct Parts {
     pub(crate) keys: Arc<Keyring>,
     pub(crate) services: ServiceTokens,
     pub(crate) metrics: Metrics,
+    pub(crate) readiness: ReadinessCache,
     /// One permit a core: more signatures at once only wait for each other.
     pub(crate) signers: Semaphore,
 }
@@ -142,6 +145,7 @@ impl App {
             keys: Arc::new(keys),
             services,
             metrics: Metrics::new(),
+            readiness: ReadinessCache::default(),
             signers: Semaphore::new(cores),
         };
         Ok(Self {
@@ -203,6 +207,7 @@ impl App {
             served = serving => served.map(drop),
             never = stop => match never {},
             never = watch_keys(&shared) => match never {},
+            never = forget_idempotency_keys(&shared) => match never {},
         };
         shared.db.close().await;
         served
@@ -315,7 +320,6 @@ async fn listen(
     let mut server = axum_server::from_tcp(listener)
         .map_err(failed)?
         .http1_only()
-        .first_request_timeout(timeout)
         .handle(handle.clone());
     server
         .http_builder()
@@ -351,5 +355,20 @@ async fn watch_keys(shared: &Shared) -> Infallible {
     }
 }
 
+/// Forgets expired idempotency keys, for as long as anyone polls it.
+async fn forget_idempotency_keys(shared: &Shared) -> Infallible {
+    loop {
+        tokio::time::sleep(SWEEP).await;
+        if let Err(error) = idempotency::sweep(&shared.db, shared.clock.now()).await {
+            tracing::warn!(
+                error = crate::problem::chain(&error),
+                "expired idempotency keys cannot be removed"
+            );
+        }
+    }
+}
+
+/// How often expired rows are removed; a key that is used again does not wait for it.
+const SWEEP: Duration = Duration::from_secs(60);
 /// Longest head of a request.
 const MAX_HEAD: usize = 32 * 1024;

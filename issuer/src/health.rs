@@ -4,6 +4,8 @@
 //! and a usable active key was confirmed within seconds. Nothing here needs a caller's token, so nothing
 //! here tells more than that.
 
+use std::time::Duration;
+
 use axum::Json;
 use axum::extract::State;
 use axum::response::{Html, IntoResponse, Response};
@@ -15,7 +17,7 @@ use crate::app::Shared;
 use crate::db::migrate;
 use crate::telemetry;
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Clone, Copy, Serialize)]
 struct Readiness {
     ready: bool,
     database: bool,
@@ -83,7 +85,25 @@ pub(crate) async fn page(State(shared): State<Shared>) -> Response {
     (headers, Html(html)).into_response()
 }
 
+/// The last finding and when it was made, so that whoever reaches the port cannot keep the database busy
+/// with probes: one probe a second, however many ask.
+#[derive(Debug, Default)]
+pub(crate) struct ReadinessCache(tokio::sync::Mutex<Option<(Duration, Readiness)>>);
+
 async fn check(shared: &Shared) -> Readiness {
+    let mut last = shared.readiness.0.lock().await;
+    let now = shared.clock.monotonic();
+    match *last {
+        Some((at, readiness)) if now.saturating_sub(at) < PROBE_EVERY => readiness,
+        _ => {
+            let readiness = probe(shared).await;
+            *last = Some((now, readiness));
+            readiness
+        }
+    }
+}
+
+async fn probe(shared: &Shared) -> Readiness {
     let database = shared.db.check_writable().await.is_ok();
     let migrations = migrate::pending(&shared.db)
         .await
@@ -97,4 +117,5 @@ async fn check(shared: &Shared) -> Readiness {
     }
 }
 
+const PROBE_EVERY: Duration = Duration::from_secs(1);
 const PAGE: &str = include_str!("page.html");

@@ -14,7 +14,7 @@ use axum::extract::FromRequestParts;
 use http::request::Parts;
 
 use crate::clock::Timestamp;
-use crate::db::{DEFAULT_TENANT, DbError, Tx};
+use crate::db::{DEFAULT_TENANT, Db, DbError, Tx};
 use crate::extract::sha256;
 use crate::problem::{Problem, ProblemCode};
 
@@ -63,7 +63,7 @@ impl Attempt<'_> {
         let Some(key_hash) = self.key.0 else {
             return Ok(None);
         };
-        forget_expired(tx, now).await?;
+        self.forget_if_expired(tx, &key_hash, now).await?;
         let claimed = tx
             .execute(
                 "INSERT INTO queue_idempotency_keys (tenant_id, client_id, route, key_hash, request_hash, resource_id,
@@ -85,6 +85,27 @@ impl Attempt<'_> {
             return Ok(None);
         }
         self.earlier(tx, &key_hash).await.map(Some)
+    }
+
+    async fn forget_if_expired(
+        &self,
+        tx: &mut Tx,
+        key_hash: &[u8; 32],
+        now: Timestamp,
+    ) -> Result<(), DbError> {
+        tx.execute(
+            "DELETE FROM queue_idempotency_keys
+             WHERE tenant_id = $1 AND client_id = $2 AND route = $3 AND key_hash = $4 AND expires_at <= $5",
+            &[
+                DEFAULT_TENANT.into(),
+                self.client_id.into(),
+                self.route.into(),
+                key_hash.as_slice().into(),
+                now.into(),
+            ],
+        )
+        .await?;
+        Ok(())
     }
 
     async fn earlier(&self, tx: &mut Tx, key_hash: &[u8; 32]) -> Result<String, Problem> {
@@ -112,13 +133,15 @@ impl Attempt<'_> {
     }
 }
 
-async fn forget_expired(tx: &mut Tx, now: Timestamp) -> Result<(), DbError> {
+/// Removes every key whose time is over.
+pub(crate) async fn sweep(db: &Db, now: Timestamp) -> Result<(), DbError> {
+    let mut tx = db.begin().await?;
     tx.execute(
         "DELETE FROM queue_idempotency_keys WHERE expires_at <= $1",
         &[now.into()],
     )
     .await?;
-    Ok(())
+    tx.commit().await
 }
 
 const HEADER: &str = "idempotency-key";

@@ -23,7 +23,7 @@ impl Metrics {
             .set_buckets(BUCKETS)
             .unwrap_or_else(|_| PrometheusBuilder::new());
         let recorder = builder.build_recorder();
-        for (name, what) in NAMES {
+        for (name, what) in METRICS {
             recorder.describe_counter((*name).into(), None, (*what).into());
         }
         let handle = recorder.handle();
@@ -109,18 +109,20 @@ pub(crate) const KEY_SET_RELOADS: &str = "queue_issuer_key_set_reloads_total";
 pub(crate) const KEY_SET_GENERATION: &str = "queue_issuer_key_set_generation";
 
 /// Every metric with its help text.
-const NAMES: &[(&str, &str)] = &[
+pub const METRICS: &[(&str, &str)] = &[
     (REQUESTS, "Answers by route, method and status"),
-    (TOKENS_MINTED, "Access tokens that left the issuer"),
+    (REQUEST_SECONDS, "Time to answer in seconds, by route"),
+    (TOKENS_MINTED, "Access tokens that left the issuer, by acr"),
     (
         SELFCHECK_FAILURES,
         "Access tokens our own verifier refused before they left",
     ),
-    (SESSIONS_REVOKED, "Sessions revoked"),
+    (SESSIONS_REVOKED, "Sessions revoked, by reason"),
     (
         KEY_SET_RELOADS,
         "Reloads of the key set from the database, by outcome",
     ),
+    (KEY_SET_GENERATION, "Generation of the published key set"),
 ];
 
 const BUCKETS: &[f64] = &[

@@ -4,7 +4,7 @@
 //! start at once do it once, and a failing file leaves the database as it was.
 //! **Invariant:** the ledger is written by the files themselves; who ran them does not matter.
 
-use super::{Db, DbError, Sql, Tx};
+use super::{Db, DbError, Row, Sql};
 
 /// One migration, in both dialects.
 #[derive(Debug, Clone, Copy)]
@@ -18,7 +18,13 @@ pub(crate) struct Migration {
 pub(crate) async fn up(db: &Db) -> Result<Vec<&'static Migration>, DbError> {
     let mut tx = db.begin().await?;
     tx.execute(LOCK, &[]).await?;
-    let missing = missing(&mut tx).await?;
+    let has_ledger = tx.fetch_optional(LEDGER_EXISTS, &[]).await?.is_some();
+    let applied = if has_ledger {
+        tx.fetch_all(APPLIED, &[]).await?
+    } else {
+        Vec::new()
+    };
+    let missing = missing(&applied)?;
     for migration in &missing {
         tx.execute_file(migration.sql).await?;
     }
@@ -28,25 +34,23 @@ pub(crate) async fn up(db: &Db) -> Result<Vec<&'static Migration>, DbError> {
 
 /// The migrations this build knows and the database lacks.
 pub(crate) async fn pending(db: &Db) -> Result<Vec<&'static Migration>, DbError> {
-    let mut tx = db.begin().await?;
-    let missing = missing(&mut tx).await?;
-    tx.rollback().await?;
-    Ok(missing)
+    let has_ledger = db.fetch_optional(LEDGER_EXISTS, &[]).await?.is_some();
+    let applied = if has_ledger {
+        db.fetch_all(APPLIED, &[]).await?
+    } else {
+        Vec::new()
+    };
+    missing(&applied)
 }
 
-async fn missing(tx: &mut Tx) -> Result<Vec<&'static Migration>, DbError> {
-    let mut applied = Vec::<i64>::new();
-    if tx.fetch_optional(LEDGER_EXISTS, &[]).await?.is_some() {
-        for row in tx
-            .fetch_all("SELECT version FROM queue_schema_migrations", &[])
-            .await?
-        {
-            applied.push(row.get("version")?);
-        }
+fn missing(applied: &[Row]) -> Result<Vec<&'static Migration>, DbError> {
+    let mut versions = Vec::<i64>::new();
+    for row in applied {
+        versions.push(row.get("version")?);
     }
     Ok(MIGRATIONS
         .iter()
-        .filter(|migration| !applied.contains(&migration.version))
+        .filter(|migration| !versions.contains(&migration.version))
         .collect())
 }
 
@@ -74,6 +78,8 @@ const LOCK: Sql = Sql::each(
     "SELECT pg_advisory_xact_lock(7164770110471995749)",
     "SELECT 1",
 );
+
+const APPLIED: &str = "SELECT version FROM queue_schema_migrations";
 
 const LEDGER_EXISTS: Sql = Sql::each(
     "SELECT 1 AS found WHERE to_regclass('queue_schema_migrations') IS NOT NULL",

@@ -98,6 +98,24 @@ impl Database {
         }
     }
 
+    /// Keeps every other writer waiting until it is released.
+    pub(crate) async fn hold_writes(&self) -> Held {
+        use sqlx::{Connection as _, Executor as _};
+        if self.is_postgres() {
+            let mut connection = sqlx::PgConnection::connect(&self.url).await.unwrap();
+            let lock = "BEGIN; LOCK TABLE queue_customers IN EXCLUSIVE MODE";
+            connection.execute(sqlx::raw_sql(lock)).await.unwrap();
+            Held::Postgres(connection)
+        } else {
+            let mut connection = sqlx::SqliteConnection::connect(&self.url).await.unwrap();
+            connection
+                .execute(sqlx::raw_sql("BEGIN IMMEDIATE"))
+                .await
+                .unwrap();
+            Held::Sqlite(connection)
+        }
+    }
+
     /// The environment of an issuer on this database, with `more` over it.
     pub(crate) fn env(&self, more: &[(&str, &str)]) -> Vec<(String, String)> {
         let dir = self.dir.display().to_string();
@@ -118,6 +136,22 @@ impl Database {
             env.push(((*name).to_owned(), (*value).to_owned()));
         }
         env
+    }
+}
+
+/// A connection that holds a lock.
+pub(crate) enum Held {
+    Postgres(sqlx::PgConnection),
+    Sqlite(sqlx::SqliteConnection),
+}
+
+impl Held {
+    pub(crate) async fn release(self) {
+        use sqlx::Connection as _;
+        match self {
+            Self::Postgres(connection) => connection.close().await.unwrap(),
+            Self::Sqlite(connection) => connection.close().await.unwrap(),
+        }
     }
 }
 

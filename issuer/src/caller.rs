@@ -1,7 +1,7 @@
 //! Caller: takes a request's `Authorization` header, gives who calls.
 //!
 //! **Invariant:** exactly one bearer token in exactly one header; anything else is refused before any
-//! comparison. Service tokens only for now: customers arrive with their own bearer in issue 3, checked
+//! comparison. Service tokens only, so far: customers will come with their own bearer, checked
 //! by `queue-verifier` like at any relying service.
 //!
 //! RFC 6750 §2.1 and §3.

@@ -193,3 +193,18 @@ def test_a_wrong_setting_ends_with_64(program: str, env: dict[str, str], tmp_pat
     assert done.returncode == 64, done
     assert next(iter(env)) in done.stderr
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_signature_layer_takes_keys_from_a_url(world: World) -> None:
+    token = world.issuer.mint(world.customer_id)
+    for jws, valid in ((token, True), (tampered(token), False)):
+        done = subprocess.run(
+            [str(BINARIES / "queue-sidecar"), "jws", "--jwks", world.issuer.jwks_uri],
+            input=json.dumps({"id": 1, "jws": jws}) + "\n",
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        assert done.returncode == (0 if valid else 1), done
+        assert json.loads(done.stdout)["valid"] is valid

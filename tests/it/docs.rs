@@ -15,11 +15,18 @@ fn is_committed(file: &str, text: &str) {
         std::fs::write(&path, text).expect("the checkout can be written");
     }
     let committed = std::fs::read_to_string(&path).expect("the document is committed");
-    assert!(committed == text, "{file} is stale: UPDATE_DOCS=1 cargo test -p queue-tests docs");
+    assert!(
+        committed == text,
+        "{file} is stale: UPDATE_DOCS=1 cargo test -p queue-tests docs"
+    );
 }
 
 fn shown(default: &str) -> String {
-    if default.is_empty() { "–".to_owned() } else { format!("`{default}`") }
+    if default.is_empty() {
+        "–".to_owned()
+    } else {
+        format!("`{default}`")
+    }
 }
 
 #[test]
@@ -34,7 +41,12 @@ fn the_settings_reference_is_that_of_the_code() {
         .to_owned();
     for key in queue_sidecar::settings::REFERENCE {
         let (flag, env, doc) = (key.flag, key.env, key.doc);
-        writeln!(text, "| `{flag}` | `{env}` | {} | {doc} |", shown(key.default)).expect("a text");
+        writeln!(
+            text,
+            "| `{flag}` | `{env}` | {} | {doc} |",
+            shown(key.default)
+        )
+        .expect("a text");
     }
     text += "\n`QUEUE_JWT_PUBLIC_KEY` is read as `QUEUE_SIDECAR_PUBLIC_KEY` is.\n\n\
         ## queue-issuer\n\nThe file is named by `--config` or `QUEUE_ISSUER_CONFIG`. A secret is \
@@ -45,8 +57,12 @@ fn the_settings_reference_is_that_of_the_code() {
     for key in queue_issuer::settings::REFERENCE {
         let (name, env, doc) = (key.name, key.env, key.doc);
         let secret = if key.secret { " Secret." } else { "" };
-        writeln!(text, "| `{name}` | `{env}` | {} | {doc}{secret} |", shown(key.default))
-            .expect("a text");
+        writeln!(
+            text,
+            "| `{name}` | `{env}` | {} | {doc}{secret} |",
+            shown(key.default)
+        )
+        .expect("a text");
     }
     is_committed("docs/reference/settings.md", &text);
 }
@@ -89,10 +105,17 @@ println!("{:?} has {:?}", session.subject, session.roles);
 #[test]
 fn the_rust_snippet_of_the_readme_compiles() {
     let here = include_str!("docs.rs");
-    let (_, rest) = here.split_once("    // README begins\n").expect("the marker above");
-    let (compiled, _) = rest.split_once("    // README ends\n").expect("the marker above");
+    let (_, rest) = here
+        .split_once("    // README begins\n")
+        .expect("the marker above");
+    let (compiled, _) = rest
+        .split_once("    // README ends\n")
+        .expect("the marker above");
     let readme = include_str!("../../README.md");
-    assert!(readme.contains(&format!("```rust\n{compiled}```")), "README.md shows something else");
+    assert!(
+        readme.contains(&format!("```rust\n{compiled}```")),
+        "README.md shows something else"
+    );
 }
 
 #[test]
@@ -110,7 +133,11 @@ fn every_relative_link_of_a_document_leads_somewhere() {
     for document in documents {
         let path = root.join(document);
         let text = std::fs::read_to_string(&path).expect("a committed document");
-        for link in text.split("](").skip(1).filter_map(|rest| rest.split_once(')')) {
+        for link in text
+            .split("](")
+            .skip(1)
+            .filter_map(|rest| rest.split_once(')'))
+        {
             let target = link.0.split('#').next().unwrap_or_default();
             if target.is_empty() || target.contains("://") {
                 continue;

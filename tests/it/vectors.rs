@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use queue_tests::vectors::{Case, Expected, jwt_cases, root};
-use queue_verifier::{CryptoBackend, JwsVerifier};
+use queue_verifier::{CryptoBackend, JwsVerifier, KeySource};
 
 const BACKENDS: [CryptoBackend; 2] = [CryptoBackend::Ring, CryptoBackend::AwsLcRs];
 
@@ -129,7 +129,11 @@ fn the_signature_layer_alone_agrees() {
     let mut accepted = 0;
     for case in jwt_cases().iter().filter(|case| case.layer == "jws") {
         for backend in BACKENDS {
-            let verifier = JwsVerifier::new(&case.setup.jwk_set, &case.setup.algorithms, backend);
+            let verifier = JwsVerifier::new(
+                &KeySource::jwk_set(case.setup.jwk_set.as_str()),
+                &case.setup.algorithms,
+                backend,
+            );
             let is_valid = verifier.is_ok_and(|verifier| verifier.verify(&case.token).is_ok());
             accepted += usize::from(is_valid);
             let is_supported = !case.setup.algorithms.is_empty();

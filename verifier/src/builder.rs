@@ -155,30 +155,18 @@ impl Builder {
     }
 
     fn load_keys(&self) -> Result<Keys, ConfigError> {
-        let parse_set = |document: &[u8]| jwk::parse_set(document, &self.algorithms, self.backend);
-        match &self.keys {
-            KeySource::JwkSet(document) => Ok(Keys::fixed(parse_set(document.as_bytes())?)),
-            KeySource::JwkSetFile(path) => Ok(Keys::fixed(parse_set(&read_bounded(path)?)?)),
-            KeySource::PublicKeyPem(text) => Ok(Keys::fixed(pem::parse(
-                text,
-                &self.algorithms,
-                self.backend,
-            )?)),
-            #[cfg(feature = "fetch")]
-            KeySource::JwksUri(uri) => self.fetched(Fetcher::jwks_uri(
-                uri,
-                self.algorithms.clone(),
-                self.backend,
-            )?),
-            #[cfg(feature = "fetch")]
-            KeySource::Discovery => self.fetched(Fetcher::discovery(
-                &self.issuer,
-                self.algorithms.clone(),
-                self.backend,
-            )?),
-            #[cfg(not(feature = "fetch"))]
-            KeySource::JwksUri(_) | KeySource::Discovery => Err(ConfigError::NoNetwork),
+        if let Some(set) = given_set(&self.keys, &self.algorithms, self.backend)? {
+            return Ok(Keys::fixed(set));
         }
+        #[cfg(feature = "fetch")]
+        return self.fetched(match &self.keys {
+            KeySource::JwksUri(uri) => {
+                Fetcher::jwks_uri(uri, self.algorithms.clone(), self.backend)?
+            }
+            _ => Fetcher::discovery(&self.issuer, self.algorithms.clone(), self.backend)?,
+        });
+        #[cfg(not(feature = "fetch"))]
+        Err(ConfigError::NoNetwork)
     }
 
     #[cfg(feature = "fetch")]
@@ -191,6 +179,21 @@ impl Builder {
             refresher: Some(refresher),
         })
     }
+}
+
+/// The keys of a source that holds them; none where they are to be fetched.
+pub(crate) fn given_set(
+    source: &KeySource,
+    algorithms: &[Algorithm],
+    backend: CryptoBackend,
+) -> Result<Option<JwkSet>, ConfigError> {
+    let set = match source {
+        KeySource::JwkSet(document) => jwk::parse_set(document.as_bytes(), algorithms, backend)?,
+        KeySource::JwkSetFile(path) => jwk::parse_set(&read_bounded(path)?, algorithms, backend)?,
+        KeySource::PublicKeyPem(text) => pem::parse(text, algorithms, backend)?,
+        KeySource::JwksUri(_) | KeySource::Discovery => return Ok(None),
+    };
+    Ok(Some(set))
 }
 
 fn read_bounded(path: &std::path::Path) -> Result<Vec<u8>, ConfigError> {
@@ -304,6 +307,9 @@ pub enum ConfigError {
     /// Keys from the network were asked of a build without the feature `fetch`.
     #[error("expected keys as a document, as this build has no feature `fetch`")]
     NoNetwork,
+    /// The issuer is needed to discover the keys.
+    #[error("expected keys as a document or at a URL, as there is no issuer to discover them from")]
+    NoIssuer,
     /// The system has no thread to give.
     #[error("expected to start a thread")]
     Thread,
@@ -325,6 +331,7 @@ impl ConfigError {
             #[cfg(feature = "fetch")]
             Self::Fetch(_) => "config_jwks_uri_unusable",
             Self::NoNetwork => "config_fetch_not_built",
+            Self::NoIssuer => "config_issuer_missing",
             Self::Thread => "config_thread_unavailable",
         }
     }

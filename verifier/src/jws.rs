@@ -3,10 +3,12 @@
 //! It says nothing about a session: use [`Verifier`](crate::Verifier) to let somebody in.
 
 use crate::algorithm::Algorithm;
+use crate::builder::{self, ConfigError};
 use crate::error::Error;
 use crate::header::ProtectedHeader;
-use crate::key::JwkSet;
-use crate::key::jwk::{JwkSetError, parse_set};
+#[cfg(feature = "fetch")]
+use crate::key::fetch::{FetchError, Fetched, Fetcher};
+use crate::key::{JwkSet, KeySource};
 use crate::policy::{HeaderPolicy, TypRule};
 use crate::signature::{self, CryptoBackend};
 use crate::token::CompactJws;
@@ -19,16 +21,20 @@ pub struct JwsVerifier {
 }
 
 impl JwsVerifier {
-    /// Reads `jwk_set`, a JSON document.
+    /// Reads the keys of `source`; from a URL they are fetched once, and the calling thread waits
+    /// for it, so this is no call for asynchronous code.
     ///
     /// # Errors
-    /// When it is no JWK Set with at least one usable key.
+    /// When the source holds no usable key, or is [`KeySource::Discovery`], which needs an issuer.
     pub fn new(
-        jwk_set: &str,
+        source: &KeySource,
         algorithms: &[Algorithm],
         backend: CryptoBackend,
-    ) -> Result<Self, JwkSetError> {
-        let keys = parse_set(jwk_set.as_bytes(), algorithms, backend)?;
+    ) -> Result<Self, ConfigError> {
+        let keys = match builder::given_set(source, algorithms, backend)? {
+            Some(keys) => keys,
+            None => fetch_once(source, algorithms, backend)?,
+        };
         let header = HeaderPolicy {
             algorithms: algorithms.to_vec(),
             typ: TypRule::Any,
@@ -48,4 +54,29 @@ impl JwsVerifier {
         let payload = signature::verify(jws, key)?;
         Ok(payload.as_bytes().to_vec())
     }
+}
+
+#[cfg(feature = "fetch")]
+fn fetch_once(
+    source: &KeySource,
+    algorithms: &[Algorithm],
+    backend: CryptoBackend,
+) -> Result<JwkSet, ConfigError> {
+    let KeySource::JwksUri(uri) = source else {
+        return Err(ConfigError::NoIssuer);
+    };
+    let mut fetcher = Fetcher::jwks_uri(uri, algorithms.to_vec(), backend)?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
+    let runtime = runtime.map_err(|_| ConfigError::Thread)?;
+    match runtime.block_on(fetcher.fetch())? {
+        Fetched::Set { set, .. } => Ok(set),
+        Fetched::NotModified { .. } => Err(FetchError::Status { status: 304 }.into()),
+    }
+}
+
+#[cfg(not(feature = "fetch"))]
+fn fetch_once(_: &KeySource, _: &[Algorithm], _: CryptoBackend) -> Result<JwkSet, ConfigError> {
+    Err(ConfigError::NoNetwork)
 }

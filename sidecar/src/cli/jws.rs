@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use queue_verifier::{CryptoBackend, JwsVerifier, KeySource};
+use queue_verifier::{CryptoBackend, JwsVerifier};
 use serde::Serialize;
 
 use super::Failure;
@@ -16,20 +16,8 @@ struct Found {
 
 pub(super) fn run(raw: &RawSettings) -> Result<ExitCode, Failure> {
     let algorithms = Settings::resolve_algorithms(raw)?;
-    let document = match Settings::resolve_keys(raw)? {
-        KeySource::JwkSet(document) => document,
-        KeySource::JwkSetFile(path) => std::fs::read_to_string(path)
-            .map_err(|_| SettingsError::new("--jwks", "expected a readable JWK Set file"))?,
-        KeySource::PublicKeyPem(_) => {
-            let expected = "expected a JWK Set in its place: `jws` selects keys by `kid`";
-            return Err(SettingsError::new("--public-key", expected).into());
-        }
-        _ => {
-            let expected = "expected the file or the text of a JWK Set: `jws` fetches nothing";
-            return Err(SettingsError::new("--jwks", expected).into());
-        }
-    };
-    let verifier = JwsVerifier::new(&document, &algorithms, CryptoBackend::AwsLcRs)
+    let keys = Settings::resolve_keys(raw)?;
+    let verifier = JwsVerifier::new(&keys, &algorithms, CryptoBackend::AwsLcRs)
         .map_err(|error| SettingsError::new("--jwks", error.to_string()))?;
     lines::judge_all(Kind::Jws, |jws| {
         let payload = verifier.verify(jws);

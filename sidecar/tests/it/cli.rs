@@ -332,7 +332,7 @@ fn wrong_arguments_end_with_64() {
         &["doctor"],
         &["jws"],
         &["jws", "--jwks", "/nowhere.json"],
-        &["jws", "--jwks", "https://auth.example.com/jwks.json"],
+        &["jws", "--jwks", "http://127.0.0.1:1/jwks.json"],
         &[
             "validate",
             "--issuer=i",

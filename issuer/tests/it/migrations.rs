@@ -111,7 +111,7 @@ fn migrate_up(database: &Database) {
 }
 
 fn dump(database: &Database) -> String {
-    let output = Command::new("/usr/lib/postgresql/15/bin/pg_dump")
+    let output = Command::new(format!("{}/pg_dump", *crate::postgres::BIN))
         .args(["--schema-only", "--no-owner", &database.url])
         .output()
         .unwrap();

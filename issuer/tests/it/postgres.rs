@@ -23,7 +23,7 @@ pub(crate) fn new_database() -> String {
 
 /// Runs `psql` on the database and gives what it prints.
 pub(crate) fn psql(url: &str, args: &[&str]) -> String {
-    let output = Command::new(format!("{BIN}/psql"))
+    let output = Command::new(format!("{}/psql", *BIN))
         .args(["-X", "-q", "-At", "-v", "ON_ERROR_STOP=1", url])
         .args(args)
         .output()
@@ -58,7 +58,7 @@ impl Cluster {
             Command::new("sh")
         };
         let mut child = command
-            .args(["-c", SCRIPT, "sh", BIN])
+            .args(["-c", SCRIPT, "sh", &BIN])
             .current_dir("/")
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -89,7 +89,23 @@ fn is_root() -> bool {
 
 static CLUSTER: LazyLock<Mutex<Cluster>> = LazyLock::new(|| Mutex::new(Cluster::start()));
 
-const BIN: &str = "/usr/lib/postgresql/15/bin";
+/// Where Debian keeps the programs of its newest Postgres.
+pub(crate) static BIN: LazyLock<String> = LazyLock::new(|| {
+    let installed = std::fs::read_dir("/usr/lib/postgresql").expect("Debian package postgresql");
+    let newest = installed
+        .filter_map(|version| {
+            version
+                .ok()?
+                .file_name()
+                .into_string()
+                .ok()?
+                .parse::<u32>()
+                .ok()
+        })
+        .max()
+        .expect("Debian package postgresql");
+    format!("/usr/lib/postgresql/{newest}/bin")
+});
 
 const SCRIPT: &str = r#"
 set -e

@@ -15,7 +15,7 @@ from joserfc.jwk import KeySet
 
 from conftest import World
 from queue_verifier import InvalidToken, Verifier
-from running import BINARIES, ROOT, Program, call
+from running import BINARIES, NODE, ROOT, Program, call
 
 FOREIGN = ROOT / "tests" / "foreign"
 
@@ -45,7 +45,7 @@ def test_joserfc_verifies_our_token_from_our_jwks_uri(world: World) -> None:
 def test_jose_verifies_our_token_from_our_jwks_uri(world: World) -> None:
     token = world.issuer.mint(world.customer_id)
     done = subprocess.run(
-        ["node", "judge.mjs", world.issuer.jwks_uri, world.issuer.name, "raptor"],
+        [NODE, "judge.mjs", world.issuer.jwks_uri, world.issuer.name, "raptor"],
         cwd=FOREIGN,
         input=token,
         capture_output=True,
@@ -59,7 +59,7 @@ def test_jose_verifies_our_token_from_our_jwks_uri(world: World) -> None:
 
 @pytest.fixture(scope="module")
 def oidc_provider() -> Iterator[str]:
-    program = Program(["node", "oidc_provider.mjs"], env={}, cwd=FOREIGN)
+    program = Program([NODE, "oidc_provider.mjs"], env={}, cwd=FOREIGN)
     yield program.wait_for(r"listening on (\S+)").group(1)
     program.stop()
 

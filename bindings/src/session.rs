@@ -10,7 +10,7 @@ use queue_verifier::report::{Freshness, KeySetState, StatusState};
 /// Makes Python sessions of one verifier; remembers what they share.
 #[derive(Debug)]
 pub(crate) struct SessionClass {
-    session: Py<PyType>,
+    assemble: Py<PyAny>,
     claims: Py<PyType>,
     freshness: Py<PyType>,
     /// `iss` of every token that passes.
@@ -24,7 +24,7 @@ impl SessionClass {
         let module = py.import("queue_verifier.session")?;
         let class = |name| PyResult::Ok(module.getattr(name)?.cast_into::<PyType>()?.unbind());
         Ok(Self {
-            session: class("Session")?,
+            assemble: module.getattr("assemble")?.unbind(),
             claims: class("Claims")?,
             freshness: class("Freshness")?,
             issuer: PyString::new(py, issuer).unbind(),
@@ -58,7 +58,7 @@ impl SessionClass {
             self.claims.bind(py).call1((claims,))?,
             self.freshness(py, session.freshness)?,
         ];
-        self.session.bind(py).call1(PyTuple::new(py, fields)?)
+        self.assemble.bind(py).call1(PyTuple::new(py, fields)?)
     }
 
     fn issuer<'py>(&self, py: Python<'py>, issuer: &str) -> Bound<'py, PyAny> {

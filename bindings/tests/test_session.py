@@ -3,6 +3,7 @@ from __future__ import annotations
 import copy
 import dataclasses
 import pickle
+import sys
 
 import pytest
 
@@ -58,6 +59,15 @@ def test_frozen(backend: Backend, key: SigningKey) -> None:
     with pytest.raises(TypeError):
         session.claims["sub"] = "other"  # type: ignore[index]
     assert isinstance(hash(session), int)
+
+
+def test_both_ways_to_make_one(verifier: Verifier, key: SigningKey) -> None:
+    session = verifier.validate_session(key.mint())
+    values = [getattr(session, item.name) for item in dataclasses.fields(Session)]
+    made = Session(*values)
+    assert type(session) is Session
+    assert (session, hash(session), repr(session)) == (made, hash(made), repr(made))
+    assert sys.getsizeof(session) == sys.getsizeof(made)
 
 
 def test_claims_are_a_mapping(backend: Backend, key: SigningKey) -> None:

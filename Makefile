@@ -9,8 +9,13 @@ SHELL := /bin/bash
 
 VENV   := .venv
 PYTHON := $(VENV)/bin/python
-CARGO_PROFILE ?= dev
 export CARGO_TERM_COLOR ?= auto
+# Everything under test is on loopback: no proxy of the environment stands between.
+export NO_PROXY := localhost,127.0.0.1,::1
+export no_proxy := $(NO_PROXY)
+# maturin installs into the environment that is active: ours.
+export VIRTUAL_ENV := $(CURDIR)/$(VENV)
+unexport CONDA_PREFIX
 
 demo: setup-demo
 	cargo build -p queue-issuer -p queue-sidecar
@@ -21,7 +26,7 @@ test: setup test-rust test-python
 
 NEXTEST := $(shell command -v cargo-nextest 2>/dev/null)
 
-test-rust:
+test-rust: setup
 	$(if $(NEXTEST),cargo nextest run --workspace && cargo test --workspace --doc,cargo test --workspace)
 	cargo test -p queue-verifier --no-default-features --features ring
 	cargo test -p queue-verifier --no-default-features --features aws-lc-rs

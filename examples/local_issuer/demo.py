@@ -21,12 +21,12 @@ import urllib.request
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from queue_verifier import Verifier, VerifyError
 
 ROOT = Path(__file__).resolve().parents[2]
-BINARIES = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")) / "debug"
+BINARIES = (ROOT / os.environ.get("CARGO_TARGET_DIR", "target")).resolve() / "debug"
 AUDIENCE = "raptor"
 
 
@@ -54,6 +54,9 @@ def main() -> int:
     parser.add_argument("--once", action="store_true", help="end after the round")
     once: bool = parser.parse_args().once
     service_token = secrets.token_urlsafe(32)
+    # Whatever ends the demo, the stack below stops what it started.
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, lambda *_: sys.exit(130))
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="queue-demo-")))
         say("1", "starting the issuer (SQLite in a temporary folder) and the sidecar")
@@ -92,7 +95,7 @@ def main() -> int:
 def mint(service_token: str) -> str:
     """Create a customer and a session; return its access token."""
     say("2", "minting: POST /api/v1/customers, POST /api/v1/service/sessions")
-    email = f"ada-{secrets.token_hex(4)}@example.com"
+    email = f"customer-{secrets.token_hex(4)}@example.com"
     customer = post(f"{ISSUER}/api/v1/customers", service_token, {"email": email})
     minted = post(
         f"{ISSUER}/api/v1/service/sessions", service_token, {"customer_id": customer["id"]}
@@ -147,8 +150,8 @@ def show_refused(token: str) -> None:
         expect("python", "claims_expired", lambda: verifier.validate_session(token))
 
 
-def stay(service_token: str, token: str) -> None:
-    """Print what to try; return on Ctrl-C."""
+def stay(service_token: str, token: str) -> NoReturn:
+    """Print what to try, and stay until a signal."""
     command = f"{os.path.relpath(BINARIES)}/queue-sidecar doctor"
     print(f"""
 Try it (Ctrl-C ends the demo):
@@ -164,12 +167,8 @@ Try it (Ctrl-C ends the demo):
 
   The service token of this run: {service_token}
 """)
-    stopped = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stopped.set())
-    while not stopped.wait(3600):
-        pass
-    print("stopping")
+    while True:
+        signal.pause()
 
 
 def start(stack: ExitStack, program: str, folder: Path, env: Mapping[str, str]) -> None:

@@ -48,5 +48,5 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
         verifier = stack.enter_context(Verifier(issuer.name, "raptor", jwks_uri=issuer.jwks_uri))
         assert verifier.ready(30)
         sidecar_url, axum_url, flask_url = urls
-        customer_id = issuer.customer("ada@example.com")
+        customer_id = issuer.customer("customer@example.com")
         yield World(issuer, customer_id, sidecar_url, axum_url, flask_url, verifier, programs)

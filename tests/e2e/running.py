@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
-BINARIES = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")) / "debug"
+BINARIES = (ROOT / os.environ.get("CARGO_TARGET_DIR", "target")).resolve() / "debug"
 NODE = str(Path(sys.executable).with_name("node"))
 START_SECONDS = 60
 

@@ -1,6 +1,7 @@
 //! The walk: token → header → key → signature → claims → session.
 //!
-//! **Invariant:** [`Verifier::validate_session`] does no I/O, takes no lock and awaits nothing.
+//! **Invariant:** [`Verifier::validate_session`] does no I/O and awaits nothing; the walk takes no lock.
+//! A refusal for an unknown `kid` may leave a note for the thread that fetches keys.
 
 use std::sync::Arc;
 

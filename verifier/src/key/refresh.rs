@@ -1,7 +1,7 @@
 //! When to fetch: on schedule, for an unknown `kid` within a budget, or on request.
 //!
 //! One thread per verifier owns the fetcher, so there is one fetch at a time by construction;
-//! whoever asks during a fetch is answered by it, and a caller who goes away cancels nothing.
+//! callers who ask together are answered by one, and a caller who goes away cancels nothing.
 //!
 //! **Invariant:** a failed fetch changes no key. Attempts for unknown `kid`s have a budget of
 //! their own, counted in attempts, so a flood of them neither starves nor triggers the schedule
@@ -40,6 +40,8 @@ pub(crate) struct Refresher {
 /// What the thread has done so far.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Progress {
+    /// Fetches begun; `attempts` of them have ended.
+    pub(crate) begun: u64,
     pub(crate) attempts: u64,
     pub(crate) failures_in_a_row: u32,
     pub(crate) last_error: Option<FetchError>,
@@ -55,9 +57,9 @@ enum Command {
     },
     /// Answer once nothing is being fetched.
     Settle { reply: oneshot::Sender<()> },
-    /// Fetch, unless a fetch ended since `attempts` were counted.
+    /// Fetch, unless a fetch that began after `begun` were counted has ended.
     Refresh {
-        attempts: u64,
+        begun: u64,
         reply: oneshot::Sender<Result<(), FetchError>>,
     },
 }
@@ -128,14 +130,14 @@ impl Refresher {
         }
     }
 
-    /// Fetches now, or shares the fetch under way.
+    /// Fetches now; callers who ask together share one fetch that begins after they asked.
     ///
     /// # Errors
     /// What went wrong; the keys at hand stay.
     pub(crate) async fn refresh(&self) -> Result<(), FetchError> {
         let (reply, answer) = oneshot::channel();
-        let attempts = self.progress.borrow().attempts;
-        let command = Command::Refresh { attempts, reply };
+        let begun = self.progress.borrow().begun;
+        let command = Command::Refresh { begun, reply };
         self.commands
             .send(command)
             .await
@@ -200,9 +202,9 @@ impl Worker {
                 let _ = reply.send(());
                 None
             }
-            Command::Refresh { attempts, reply } => {
+            Command::Refresh { begun, reply } => {
                 let progress = self.progress.borrow().clone();
-                if progress.attempts > attempts {
+                if progress.attempts > begun {
                     let _ = reply.send(progress.last_error.map_or(Ok(()), Err));
                     return None;
                 }
@@ -234,6 +236,7 @@ impl Worker {
     async fn attempt(&mut self) -> Result<Duration, FetchError> {
         // The set is as old as the question, not as the answer.
         let now = self.clock.monotonic();
+        self.progress.send_modify(|progress| progress.begun += 1);
         let fetched = tokio::select! {
             fetched = self.fetcher.fetch() => fetched,
             // Nothing is ever sent: this resolves when the handle is dropped.

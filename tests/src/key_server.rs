@@ -59,6 +59,8 @@ pub struct KeyServer {
 struct Shared {
     reply: Mutex<Reply>,
     hits: AtomicUsize,
+    under_way: AtomicUsize,
+    busiest: AtomicUsize,
     hit: Notify,
     released: Notify,
 }
@@ -75,6 +77,8 @@ impl KeyServer {
         let shared = Arc::new(Shared {
             reply: Mutex::new(reply),
             hits: AtomicUsize::new(0),
+            under_way: AtomicUsize::new(0),
+            busiest: AtomicUsize::new(0),
             hit: Notify::new(),
             released: Notify::new(),
         });
@@ -116,6 +120,12 @@ impl KeyServer {
         self.shared.hits.load(Ordering::SeqCst)
     }
 
+    /// The most requests that were under way at once.
+    #[must_use]
+    pub fn busiest(&self) -> usize {
+        self.shared.busiest.load(Ordering::SeqCst)
+    }
+
     /// Waits until `count` requests have come.
     pub async fn hit(&self, count: usize) {
         loop {
@@ -151,16 +161,19 @@ async fn serve(mut stream: TcpStream, shared: Arc<Shared>) {
     let released = shared.released.notified();
     let reply = shared.reply.lock().expect("no holder panics").clone();
     shared.hits.fetch_add(1, Ordering::SeqCst);
+    let under_way = shared.under_way.fetch_add(1, Ordering::SeqCst) + 1;
+    shared.busiest.fetch_max(under_way, Ordering::SeqCst);
     shared.hit.notify_waiters();
     let answer = match reply {
         Reply::Set { document, etag } => answer(&document, etag.as_deref(), &request),
         Reply::Raw(bytes) => bytes,
         Reply::Hang => {
             released.await;
-            return;
+            Vec::new()
         }
-        Reply::Close => return,
+        Reply::Close => Vec::new(),
     };
+    shared.under_way.fetch_sub(1, Ordering::SeqCst);
     // The peer may have gone; then nobody misses the answer.
     let _ = stream.write_all(&answer).await;
 }

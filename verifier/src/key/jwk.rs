@@ -149,18 +149,11 @@ impl RawJwk {
         public: &PublicKey,
         allowed: &[Algorithm],
     ) -> Result<Algorithm, JwkRefused> {
-        let mut fitting = allowed.iter().copied().filter(|algorithm| {
-            public.fits(*algorithm)
-                && self
-                    .alg
-                    .as_deref()
-                    .is_none_or(|alg| alg == algorithm.as_str())
-        });
-        match (fitting.next(), fitting.next()) {
-            (Some(algorithm), None) => Ok(algorithm),
-            (Some(_), Some(_)) => Err(JwkRefused::NoAlgorithm),
-            (None, _) => Err(JwkRefused::OtherAlgorithm),
-        }
+        public.only_algorithm(allowed.iter().copied().filter(|algorithm| {
+            self.alg
+                .as_deref()
+                .is_none_or(|alg| alg == algorithm.as_str())
+        }))
     }
 
     fn public_key(&self) -> Result<PublicKey, JwkRefused> {

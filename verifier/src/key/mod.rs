@@ -47,6 +47,19 @@ pub(crate) enum PublicKey {
 }
 
 impl PublicKey {
+    /// The one algorithm of `candidates` that fits: a key that fits several is bound to none.
+    pub(crate) fn only_algorithm(
+        &self,
+        candidates: impl Iterator<Item = Algorithm>,
+    ) -> Result<Algorithm, JwkRefused> {
+        let mut fitting = candidates.filter(|algorithm| self.fits(*algorithm));
+        match (fitting.next(), fitting.next()) {
+            (Some(algorithm), None) => Ok(algorithm),
+            (Some(_), Some(_)) => Err(JwkRefused::NoAlgorithm),
+            (None, _) => Err(JwkRefused::OtherAlgorithm),
+        }
+    }
+
     /// Whether `algorithm` can be done with this kind of key (RFC 7518 §3.1).
     pub(crate) fn fits(&self, algorithm: Algorithm) -> bool {
         use Algorithm::{ES256, ES384, EdDSA, PS256, PS384, PS512, RS256, RS384, RS512};

@@ -18,15 +18,9 @@ pub(crate) fn parse(
     backend: CryptoBackend,
 ) -> Result<JwkSet, PemError> {
     let public = public_key(text)?;
-    let mut fitting = allowed
-        .iter()
-        .copied()
-        .filter(|algorithm| public.fits(*algorithm));
-    let algorithm = match (fitting.next(), fitting.next()) {
-        (Some(algorithm), None) => algorithm,
-        (Some(_), Some(_)) => return Err(PemError::Unusable(JwkRefused::NoAlgorithm)),
-        (None, _) => return Err(PemError::Unusable(JwkRefused::OtherAlgorithm)),
-    };
+    let algorithm = public
+        .only_algorithm(allowed.iter().copied())
+        .map_err(PemError::Unusable)?;
     VerificationKey::bind(None, algorithm, public, backend)
         .map(JwkSet::only)
         .ok_or(PemError::Unusable(JwkRefused::Material))

@@ -22,8 +22,8 @@ const MAX_WAIT: Duration = Duration::from_secs(365 * 24 * 3600);
 #[derive(Debug)]
 pub(crate) struct Verifier {
     inner: queue_verifier::Verifier,
-    /// What the verifier requires where a call says nothing.
-    require: queue_verifier::Require,
+    /// What a call requires that says nothing.
+    nothing: queue_verifier::Require,
     sessions: SessionClass,
     clock: Option<Arc<PythonClock>>,
 }
@@ -70,7 +70,7 @@ impl Verifier {
             .profile(profile)
             .leeway(Duration::from_secs(leeway))
             .stale_limit(Duration::from_secs(stale_limit))
-            .require(require.clone())
+            .require(require)
             .backend(CryptoBackend::AwsLcRs);
         if let Some(clock) = &clock {
             builder = builder.clock(Arc::clone(clock) as _);
@@ -80,7 +80,7 @@ impl Verifier {
             .map_err(|error| errors::refused_setting(py, &error))?;
         Ok(Self {
             inner,
-            require,
+            nothing: queue_verifier::Require::new(),
             sessions,
             clock,
         })
@@ -94,7 +94,7 @@ impl Verifier {
         token: &Bound<'py, PyAny>,
         require: Option<&Bound<'py, Require>>,
     ) -> PyResult<Bound<'py, PyAny>> {
-        let require = require.map_or(&self.require, |require| &require.get().inner);
+        let require = require.map_or(&self.nothing, |require| &require.get().inner);
         let encoded;
         let token = match Token::of(token)? {
             Token::Text(text) => text.as_bytes(),
@@ -120,7 +120,7 @@ impl Verifier {
     ) -> PyResult<Bound<'py, PyAny>> {
         let py = slf.py();
         let this = slf.get();
-        let require = require.map_or(&this.require, |require| &require.get().inner);
+        let require = require.map_or(&this.nothing, |require| &require.get().inner);
         let token = match Token::of(token)? {
             Token::Text(text) => text.as_bytes().to_vec(),
             Token::Bytes(bytes) => bytes.as_bytes().to_vec(),

@@ -8,7 +8,7 @@ use std::fmt::Write as _;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
 
-use queue_verifier::report::{KeySetState, Status};
+use queue_verifier::report::{IssuerStatus, KeySetState};
 use queue_verifier::{ErrorCode, Verifier};
 
 use crate::problem::EdgeCode;
@@ -79,7 +79,9 @@ impl Metrics {
         page.sample(name::IN_FLIGHT, "", gauge(&self.in_flight));
         page.family(name::CONNECTIONS, "gauge", "Open connections.");
         page.sample(name::CONNECTIONS, "", gauge(&self.connections));
-        render_keys(&mut page, &verifier.status());
+        for issuer in &verifier.status().issuers {
+            render_keys(&mut page, issuer);
+        }
         page.family(name::BUILD, "gauge", "This build.");
         let version = concat!("{version=\"", env!("CARGO_PKG_VERSION"), "\"}");
         page.sample(name::BUILD, version, 1);
@@ -124,7 +126,7 @@ impl Metrics {
     }
 }
 
-fn render_keys(page: &mut Page, status: &Status) {
+fn render_keys(page: &mut Page, status: &IssuerStatus) {
     page.family(name::READY, "gauge", "1 when a token could be judged now.");
     page.sample(name::READY, "", u64::from(status.key_set.is_some()));
     if let Some(age) = status.key_set_age {

@@ -40,22 +40,27 @@ fn a_session_is_accepted_on_every_clone_and_thread() {
 }
 
 #[test]
-fn requirements_of_a_call_replace_those_of_the_builder() {
+fn requirements_of_a_call_come_beside_those_of_the_builder() {
     let key = Forge::new("k1");
     let token = key.sign(&session_claims(ISSUER, "raptor", NOW));
-    let verifier = Verifier::builder(ISSUER, "raptor")
-        .keys(KeySource::jwk_set(jwk_set(&[&key])))
-        .require(Require::new().scope("admin"))
-        .clock(FakeClock::at(NOW) as Arc<_>)
-        .build()
-        .expect("good settings");
-    let refused = verifier.validate_session(&token).unwrap_err();
-    assert_eq!(refused.code(), ErrorCode::ClaimsScopeMissing);
-    assert!(
-        verifier
-            .validate_session_requiring(&token, &Require::new().scope("openid"))
-            .is_ok()
-    );
+    let verifier = |scope| {
+        Verifier::builder(ISSUER, "raptor")
+            .keys(KeySource::jwk_set(jwk_set(&[&key])))
+            .require(Require::new().scope(scope))
+            .clock(FakeClock::at(NOW) as Arc<_>)
+            .build()
+            .expect("good settings")
+    };
+    let refused = |verifier: &Verifier, require| {
+        let verdict = verifier.validate_session_requiring(&token, &require);
+        verdict.err().map(|error| error.code())
+    };
+    let (lax, strict) = (verifier("openid"), verifier("admin"));
+    let missing = Some(ErrorCode::ClaimsScopeMissing);
+    assert_eq!(refused(&lax, Require::new().scope("profile")), None);
+    assert_eq!(refused(&lax, Require::new().scope("admin")), missing);
+    assert_eq!(refused(&strict, Require::new().scope("openid")), missing);
+    assert_eq!(refused(&strict, Require::new()), missing);
 }
 
 #[test]

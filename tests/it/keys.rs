@@ -198,10 +198,9 @@ async fn no_bad_answer_replaces_a_good_set() {
         assert!(world.verifier.refresh().await.is_err(), "{name}");
         assert!(world.validate(&world.key).is_ok(), "{name}");
         assert!(
-            world
-                .verifier
-                .status()
+            world.verifier.status().issuers[0]
                 .refresh
+                .as_ref()
                 .expect("fetched keys")
                 .last_error
                 .is_some(),
@@ -218,7 +217,7 @@ async fn one_bad_key_is_skipped_and_named() {
     let set = serde_json::json!({"keys": [world.key.jwk(), leaked, 7]});
     world.server.says(Reply::set(set.to_string()));
     world.verifier.refresh().await.expect("one key is good");
-    let status = world.verifier.status();
+    let status = &world.verifier.status().issuers[0];
     assert_eq!((status.keys.len(), status.refused.len()), (1, 2));
     let named = status
         .refused
@@ -246,7 +245,10 @@ async fn an_unchanged_set_is_confirmed_by_its_etag() {
     clock.advance(100);
     verifier.refresh().await.expect("304");
     assert_eq!(
-        (verifier.status().key_set_age, verifier.status().keys.len()),
+        (
+            verifier.status().issuers[0].key_set_age,
+            verifier.status().issuers[0].keys.len()
+        ),
         (Some(0), 1)
     );
 }

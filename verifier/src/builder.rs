@@ -4,15 +4,21 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::algorithm::Algorithm;
+#[cfg(feature = "fetch")]
+use crate::background;
 use crate::clock::{Clock, SystemClock};
+#[cfg(feature = "fetch")]
+use crate::fetch::FetchError;
+#[cfg(feature = "fetch")]
 use crate::key::cache::KeyCache;
 #[cfg(feature = "fetch")]
-use crate::key::fetch::{FetchError, Fetcher};
+use crate::key::fetch::{Fetcher, RefreshError};
 use crate::key::jwk::{self, JwkSetError};
 use crate::key::pem::{self, PemError};
 #[cfg(feature = "fetch")]
 use crate::key::refresh::Refresher;
 use crate::key::{JwkSet, KeySource, MAX_JWK_SET};
+use crate::party::{Keys, Party};
 use crate::policy::{
     Audiences, DEFAULT_LEEWAY, HeaderPolicy, MAX_LEEWAY, Profile, Require, ValidationPolicy,
 };
@@ -38,6 +44,7 @@ pub struct Builder {
     require: Require,
     backend: CryptoBackend,
     clock: Arc<dyn Clock>,
+    also: Vec<Builder>,
 }
 
 impl Builder {
@@ -53,6 +60,7 @@ impl Builder {
             require: Require::default(),
             backend: CryptoBackend::default(),
             clock: Arc::new(SystemClock),
+            also: Vec::new(),
         }
     }
 
@@ -99,6 +107,13 @@ impl Builder {
         self
     }
 
+    /// Accepts tokens of a further issuer as well, judged by that issuer's own keys and policy and
+    /// never by another's; what is the verifier's as a whole (the clock) is taken from `self`.
+    pub fn also(mut self, issuer: Self) -> Self {
+        self.also.push(issuer);
+        self
+    }
+
     /// The source of time; default: the machine's clocks.
     pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
         self.clock = clock;
@@ -110,7 +125,25 @@ impl Builder {
     ///
     /// # Errors
     /// The first setting that is wrong.
-    pub fn build(self) -> Result<Verifier, ConfigError> {
+    pub fn build(mut self) -> Result<Verifier, ConfigError> {
+        let clock = Arc::clone(&self.clock);
+        let mut parties = Vec::new();
+        let mut waiting = std::mem::take(&mut self.also);
+        waiting.insert(0, self);
+        while !waiting.is_empty() {
+            let mut builder = waiting.remove(0);
+            waiting.append(&mut builder.also);
+            let is_known = |party: &Party| party.policy.issuer == builder.issuer;
+            if parties.iter().any(is_known) {
+                return Err(ConfigError::IssuerTwice);
+            }
+            builder.clock = Arc::clone(&clock);
+            parties.push(builder.party()?);
+        }
+        Ok(Verifier::from_parts(Inner { parties, clock }))
+    }
+
+    fn party(self) -> Result<Party, ConfigError> {
         self.check()?;
         let keys = self.load_keys()?;
         let policy = ValidationPolicy {
@@ -124,11 +157,7 @@ impl Builder {
             leeway: self.leeway.as_secs(),
             require: self.require,
         };
-        Ok(Verifier::from_parts(Inner {
-            policy,
-            keys,
-            clock: self.clock,
-        }))
+        Ok(Party { policy, keys })
     }
 
     fn check(&self) -> Result<(), ConfigError> {
@@ -172,12 +201,10 @@ impl Builder {
     #[cfg(feature = "fetch")]
     fn fetched(&self, fetcher: Fetcher) -> Result<Keys, ConfigError> {
         let cache = Arc::new(KeyCache::empty(self.stale_limit));
-        let refresher = Refresher::start(fetcher, Arc::clone(&cache), Arc::clone(&self.clock))
-            .map_err(|_| ConfigError::Thread)?;
-        Ok(Keys {
-            cache,
-            refresher: Some(refresher),
-        })
+        let (refresher, worker) =
+            Refresher::new(fetcher, Arc::clone(&cache), Arc::clone(&self.clock));
+        background::start(vec![worker]).map_err(|_| ConfigError::Thread)?;
+        Ok(Keys::fetched(cache, refresher))
     }
 }
 
@@ -204,72 +231,6 @@ fn read_bounded(path: &std::path::Path) -> Result<Vec<u8>, ConfigError> {
         .and_then(|file| file.take(bound).read_to_end(&mut document))
         .map_err(|_| ConfigError::KeyFile)?;
     Ok(document)
-}
-
-/// The keys and, when they come from the network, whoever keeps them fresh.
-#[derive(Debug)]
-pub(crate) struct Keys {
-    cache: Arc<KeyCache>,
-    #[cfg(feature = "fetch")]
-    refresher: Option<Refresher>,
-}
-
-impl Keys {
-    fn fixed(set: JwkSet) -> Self {
-        Self {
-            cache: Arc::new(KeyCache::fixed(set)),
-            #[cfg(feature = "fetch")]
-            refresher: None,
-        }
-    }
-
-    pub(crate) fn cache(&self) -> &KeyCache {
-        &self.cache
-    }
-}
-
-#[cfg(feature = "fetch")]
-impl Keys {
-    pub(crate) fn refresher(&self) -> Option<&Refresher> {
-        self.refresher.as_ref()
-    }
-
-    pub(crate) fn can_refresh(&self) -> bool {
-        self.refresher.is_some()
-    }
-
-    pub(crate) fn note_unknown(&self, kid: &str) {
-        if let Some(refresher) = &self.refresher {
-            refresher.note_unknown(kid);
-        }
-    }
-
-    pub(crate) async fn resolve_unknown(&self, kid: &str) {
-        if let Some(refresher) = &self.refresher {
-            refresher.resolve_unknown(kid).await;
-        }
-    }
-
-    pub(crate) async fn settle(&self) {
-        if let Some(refresher) = &self.refresher {
-            refresher.settle().await;
-        }
-    }
-}
-
-/// Without the feature `fetch` keys never change.
-#[cfg(not(feature = "fetch"))]
-#[expect(clippy::unused_async, reason = "the same shape as with the feature")]
-impl Keys {
-    pub(crate) const fn can_refresh(&self) -> bool {
-        false
-    }
-
-    pub(crate) const fn note_unknown(&self, _: &str) {}
-
-    pub(crate) async fn resolve_unknown(&self, _: &str) {}
-
-    pub(crate) async fn settle(&self) {}
 }
 
 /// A setting is wrong; raised before a thread starts or a port is bound.
@@ -304,6 +265,13 @@ pub enum ConfigError {
     #[cfg(feature = "fetch")]
     #[error(transparent)]
     Fetch(#[from] FetchError),
+    /// The keys were to be fetched once, and were not.
+    #[cfg(feature = "fetch")]
+    #[error(transparent)]
+    Refresh(#[from] RefreshError),
+    /// Two parts of the settings speak for one issuer.
+    #[error("expected each issuer once")]
+    IssuerTwice,
     /// Keys from the network were asked of a build without the feature `fetch`.
     #[error("expected keys as a document, as this build has no feature `fetch`")]
     NoNetwork,
@@ -329,7 +297,8 @@ impl ConfigError {
             Self::KeySet(_) => "config_key_set_unusable",
             Self::Pem(_) => "config_public_key_unusable",
             #[cfg(feature = "fetch")]
-            Self::Fetch(_) => "config_jwks_uri_unusable",
+            Self::Fetch(_) | Self::Refresh(_) => "config_jwks_uri_unusable",
+            Self::IssuerTwice => "config_issuer_repeated",
             Self::NoNetwork => "config_fetch_not_built",
             Self::NoIssuer => "config_issuer_missing",
             Self::Thread => "config_thread_unavailable",

@@ -10,10 +10,11 @@ use crate::error::Error;
 use crate::header::ProtectedHeader;
 use crate::json::Text;
 use crate::key::Kid;
+use crate::party::Party;
 use crate::policy::ValidationPolicy;
 use crate::signature;
 use crate::token::CompactJws;
-use crate::verifier::{Inner, Verifier};
+use crate::verifier::Verifier;
 
 impl Verifier {
     /// Explains what [`Self::validate_session`] says of `token`, for the one who holds it: the
@@ -35,13 +36,20 @@ impl Verifier {
     }
 
     fn examine(&self, token: &[u8], checks: &mut Checks) {
-        let Inner {
-            policy,
-            keys,
-            clock,
-        } = self.inner();
+        let clock = &*self.inner().clock;
         let Some(jws) = checks.note("token", "compact serialisation", CompactJws::parse(token))
         else {
+            return;
+        };
+        let party = self.party(&jws);
+        if self.inner().parties.len() > 1 {
+            checks.note(
+                "claims",
+                "a known iss",
+                party.as_ref().map_err(Clone::clone),
+            );
+        }
+        let Ok(Party { policy, keys }) = party else {
             return;
         };
         let header = checks.note(
@@ -49,7 +57,7 @@ impl Verifier {
             "alg, typ, crit, kid",
             ProtectedHeader::parse(&jws, &policy.header),
         );
-        let current = checks.note("key", "key set", keys.cache().current(&**clock));
+        let current = checks.note("key", "key set", keys.cache().current(clock));
         let key = match (&header, &current) {
             (Some(header), Some(current)) => {
                 checks.note("key", "the key of kid", current.set().select(header))
@@ -79,7 +87,7 @@ impl Verifier {
             now: clock.now(),
         };
         for check in CHECKS {
-            let outcome = (check.judge)(&question);
+            let outcome = check.judge(&claims, &question);
             let hint = outcome
                 .as_ref()
                 .err()

@@ -5,64 +5,65 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use crate::session::KeySetState;
-use crate::verifier::Verifier;
 #[cfg(feature = "fetch")]
-use crate::{blocking, key::fetch::FetchError};
+use crate::blocking;
+use crate::clock::Clock;
+#[cfg(feature = "fetch")]
+use crate::key::fetch::RefreshError;
+#[cfg(feature = "fetch")]
+use crate::key::refresh::Refresher;
+use crate::party::Party;
+use crate::session::KeySetState;
+use crate::verifier::{Inner, Verifier};
 
 impl Verifier {
-    /// Whether a token could be judged now.
+    /// Whether tokens of every issuer could be judged now.
     #[must_use]
     pub fn is_ready(&self) -> bool {
-        let inner = self.inner();
-        inner.keys.cache().current(&*inner.clock).is_ok()
+        let Inner { parties, clock, .. } = self.inner();
+        let is_ready = |party: &Party| party.keys.cache().current(&**clock).is_ok();
+        parties.iter().all(is_ready)
     }
 
-    /// What the verifier knows about its keys.
+    /// What the verifier knows about each issuer.
     #[must_use]
     pub fn status(&self) -> Status {
-        let inner = self.inner();
-        let current = inner.keys.cache().current(&*inner.clock);
-        let set = inner.keys.cache().set();
-        let (state, age) = match current {
-            Ok(current) => {
-                let freshness = current.freshness();
-                let state = if freshness.is_stale {
-                    KeySetState::Stale
-                } else {
-                    KeySetState::Fresh
-                };
-                (Some(state), Some(freshness.age.as_secs()))
-            }
-            Err(_) => (None, None),
-        };
-        let keys = set
-            .iter()
-            .flat_map(|set| set.usable())
-            .map(|(kid, algorithm)| KeyStatus {
-                kid: kid.map(str::to_owned),
-                algorithm: algorithm.as_str(),
-            });
-        let refused = set
-            .iter()
-            .flat_map(|set| set.refused())
-            .map(|(kid, reason)| RefusedKey {
-                kid: kid.map(str::to_owned),
-                reason: reason.to_string(),
-            });
-        Status {
-            issuer: inner.policy.issuer.clone(),
-            key_set: state,
-            key_set_age: age,
-            keys: keys.collect(),
-            refused: refused.collect(),
+        let Inner { parties, clock, .. } = self.inner();
+        let issuers = parties.iter().map(|party| party.status(&**clock)).collect();
+        Status { issuers }
+    }
+}
+
+impl Party {
+    fn status(&self, clock: &dyn Clock) -> IssuerStatus {
+        let current = self.keys.cache().current(clock).ok();
+        let freshness = current.map(|current| current.freshness());
+        let set = self.keys.cache().set();
+        let keys = set.iter().flat_map(|set| set.usable());
+        let refused = set.iter().flat_map(|set| set.refused());
+        IssuerStatus {
+            issuer: self.policy.issuer.clone(),
+            key_set: freshness.map(KeySetState::from),
+            key_set_age: freshness.map(|freshness| freshness.age.as_secs()),
+            keys: keys
+                .map(|(kid, algorithm)| KeyStatus {
+                    kid: kid.map(str::to_owned),
+                    algorithm: algorithm.as_str(),
+                })
+                .collect(),
+            refused: refused
+                .map(|(kid, reason)| RefusedKey {
+                    kid: kid.map(str::to_owned),
+                    reason: reason.to_string(),
+                })
+                .collect(),
             refresh: self.refresh_status(),
         }
     }
 
     #[cfg(feature = "fetch")]
     fn refresh_status(&self) -> Option<RefreshStatus> {
-        let progress = self.inner().keys.refresher()?.progress();
+        let progress = self.keys.refresher()?.progress();
         Some(RefreshStatus {
             attempts: progress.attempts,
             failures_in_a_row: progress.failures_in_a_row,
@@ -78,9 +79,10 @@ impl Verifier {
 
 #[cfg(feature = "fetch")]
 impl Verifier {
-    /// Waits for the first usable key set; returns at once for keys given as settings.
+    /// Waits for the first usable key set of every issuer; returns at once for keys given as
+    /// settings.
     pub async fn ready(&self) {
-        if let Some(refresher) = self.inner().keys.refresher() {
+        for refresher in self.refreshers() {
             refresher.ready().await;
         }
     }
@@ -91,25 +93,39 @@ impl Verifier {
         blocking::wait(self.ready(), timeout).is_some()
     }
 
-    /// Fetches the key set now; keys given as settings stay as they are.
+    /// Fetches the key set of every issuer now; keys given as settings stay as they are.
     ///
     /// # Errors
-    /// What went wrong; the keys at hand stay.
-    pub async fn refresh(&self) -> Result<(), FetchError> {
-        match self.inner().keys.refresher() {
-            Some(refresher) => refresher.refresh().await,
-            None => Ok(()),
+    /// What went wrong first; the keys at hand stay.
+    pub async fn refresh(&self) -> Result<(), RefreshError> {
+        let mut outcome = Ok(());
+        for refresher in self.refreshers() {
+            outcome = outcome.and(refresher.refresh().await);
         }
+        outcome
+    }
+
+    fn refreshers(&self) -> impl Iterator<Item = &Refresher> {
+        let parties = self.inner().parties.iter();
+        parties.filter_map(|party| party.keys.refresher())
     }
 }
 
-/// What a verifier knows about its keys.
+/// What a verifier knows, and how sure it is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Status {
+    /// One entry for each issuer, in the order in which they were given.
+    pub issuers: Vec<IssuerStatus>,
+}
+
+/// What a verifier knows about one issuer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct IssuerStatus {
     /// The configured issuer.
     pub issuer: String,
-    /// None when no token can be judged.
+    /// None when no token of it can be judged.
     pub key_set: Option<KeySetState>,
     /// Seconds since the issuer confirmed the set; 0 for keys given as settings.
     pub key_set_age: Option<u64>,

@@ -5,9 +5,11 @@
 use crate::algorithm::Algorithm;
 use crate::builder::{self, ConfigError};
 use crate::error::Error;
+#[cfg(feature = "fetch")]
+use crate::fetch::FetchError;
 use crate::header::ProtectedHeader;
 #[cfg(feature = "fetch")]
-use crate::key::fetch::{FetchError, Fetched, Fetcher};
+use crate::key::fetch::{Fetched, Fetcher};
 use crate::key::{JwkSet, KeySource};
 use crate::policy::{HeaderPolicy, TypRule};
 use crate::signature::{self, CryptoBackend};

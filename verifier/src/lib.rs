@@ -2,17 +2,22 @@
 
 mod algorithm;
 #[cfg(feature = "fetch")]
+mod background;
+#[cfg(feature = "fetch")]
 mod blocking;
 mod builder;
 mod claims;
 mod clock;
 mod doctor;
 mod error;
+#[cfg(feature = "fetch")]
+mod fetch;
 mod header;
 mod health;
 mod json;
 mod jws;
 mod key;
+mod party;
 mod policy;
 mod session;
 mod signature;
@@ -33,9 +38,11 @@ pub use verifier::Verifier;
 /// The error of each room, for callers who look further than [`ErrorCode`].
 pub mod errors {
     pub use crate::claims::ClaimsError;
+    #[cfg(feature = "fetch")]
+    pub use crate::fetch::FetchError;
     pub use crate::header::HeaderError;
     #[cfg(feature = "fetch")]
-    pub use crate::key::fetch::FetchError;
+    pub use crate::key::fetch::RefreshError;
     pub use crate::key::jwk::JwkSetError;
     pub use crate::key::pem::PemError;
     pub use crate::key::{JwkRefused, KeyError, Kid};
@@ -46,6 +53,6 @@ pub mod errors {
 /// What a verifier says of itself and of a token, for people.
 pub mod report {
     pub use crate::doctor::{CheckReport, Outcome, Report};
-    pub use crate::health::{KeyStatus, RefreshStatus, RefusedKey, Status};
-    pub use crate::session::{Freshness, KeySetState, StatusState};
+    pub use crate::health::{IssuerStatus, KeyStatus, RefreshStatus, RefusedKey, Status};
+    pub use crate::session::{Facts, Freshness, KeySetState, StatusState};
 }

@@ -2,20 +2,36 @@
 //!
 //! **Invariant:** making a session cannot fail: everything was decided before.
 
+use std::ops::Deref;
+use std::sync::Arc;
+
 use serde::de::DeserializeOwned;
+use serde::ser::SerializeStruct as _;
 use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
 
-use crate::claims::{Claims, RawClaims};
+use crate::claims::{Claims, NumericDate, RawClaims, Stated, Times};
 use crate::json::Text;
 use crate::key::cache::KeySetFreshness;
 
 /// A validated session: who called, for whom, with what rights, and how sure we are.
 ///
-/// Times are Unix seconds. The same names are used in Python and in the sidecar's JSON.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+/// It reads as its [`Facts`] (`session.subject`) and adds how fresh they are; a copy costs a
+/// counter.
+#[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct Session {
+    facts: Arc<Facts>,
+    /// How old the knowledge behind this verdict is.
+    pub freshness: Freshness,
+}
+
+/// What the issuer says of a session; the same at every validation of one token.
+///
+/// Times are Unix seconds. The same names are used in Python and in the sidecar's JSON.
+#[derive(Debug, PartialEq)]
+#[non_exhaustive]
+pub struct Facts {
     /// `iss`.
     pub issuer: String,
     /// `sub`: the customer's UUID, or the `client_id` of a service. Always there but under
@@ -47,14 +63,32 @@ pub struct Session {
     pub expires_at: u64,
     /// `authz_ver`: version of the customer's role assignments.
     pub authz_ver: Option<u64>,
-    claims: ClaimsText,
-    /// How old the knowledge behind this verdict is.
-    pub freshness: Freshness,
+    claims: Box<str>,
+    azp: Option<String>,
+    times: Times,
+}
+
+impl Deref for Session {
+    type Target = Facts;
+
+    fn deref(&self) -> &Facts {
+        &self.facts
+    }
 }
 
 impl Session {
     pub(crate) fn new(claims: Claims<'_>, key_set: KeySetFreshness) -> Self {
-        let claims: RawClaims<'_> = claims.into_members();
+        Self {
+            facts: Arc::new(Facts::new(claims.into_members())),
+            freshness: Freshness::new(key_set),
+        }
+    }
+}
+
+impl Facts {
+    fn new(claims: RawClaims<'_>) -> Self {
+        let times = claims.times();
+        let seconds = |time: Option<NumericDate>| time.map(NumericDate::unsigned_seconds);
         Self {
             issuer: owned(claims.iss).unwrap_or_default(),
             subject: owned(claims.sub),
@@ -74,37 +108,82 @@ impl Session {
             }),
             acr: owned(claims.acr),
             amr: list(claims.amr),
-            auth_time: claims.auth_time.map(|time| time.unsigned_seconds()),
-            issued_at: claims.iat.map(|time| time.unsigned_seconds()),
-            expires_at: claims.exp.map_or(0, |time| time.unsigned_seconds()),
-            authz_ver: claims.authz_ver.map(|version| version.unsigned_seconds()),
-            claims: ClaimsText(claims.text.into()),
-            freshness: Freshness {
-                key_set: if key_set.is_stale {
-                    KeySetState::Stale
-                } else {
-                    KeySetState::Fresh
-                },
-                key_set_age: key_set.age.as_secs(),
-                status: StatusState::Absent,
-                status_age: None,
-                cached: false,
-            },
+            auth_time: seconds(times.auth_time),
+            issued_at: seconds(times.iat),
+            expires_at: seconds(times.exp).unwrap_or(0),
+            authz_ver: seconds(claims.authz_ver),
+            claims: claims.text.into(),
+            azp: owned(claims.azp),
+            times,
         }
     }
 
     /// The whole claims set as the issuer wrote it, JSON.
     #[must_use]
     pub fn claims_json(&self) -> &str {
-        &self.claims.0
+        &self.claims
     }
 
     /// One claim by name; `None` when it is absent or of another type than `T`.
     #[must_use]
     pub fn claim<T: DeserializeOwned>(&self, name: &str) -> Option<T> {
         let members: serde_json::Map<String, serde_json::Value> =
-            serde_json::from_str(&self.claims.0).ok()?;
+            serde_json::from_str(&self.claims).ok()?;
         serde_json::from_value(members.get(name)?.clone()).ok()
+    }
+}
+
+/// The same answers as the claims gave when they were read.
+impl Stated for Facts {
+    fn times(&self) -> Times {
+        self.times
+    }
+
+    fn party(&self) -> Option<&str> {
+        self.azp.as_deref().or(self.client_id.as_deref())
+    }
+
+    fn tenant(&self) -> Option<&str> {
+        self.tenant_id.as_deref()
+    }
+
+    fn acr(&self) -> Option<&str> {
+        self.acr.as_deref()
+    }
+
+    fn has_scope(&self, value: &str) -> bool {
+        self.scope.iter().any(|granted| granted == value)
+    }
+
+    fn has_role(&self, name: &str) -> bool {
+        self.roles.iter().any(|role| role == name)
+    }
+}
+
+impl Serialize for Session {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let facts = &*self.facts;
+        let claims: &RawValue =
+            serde_json::from_str(&facts.claims).map_err(serde::ser::Error::custom)?;
+        let mut members = serializer.serialize_struct("Session", 17)?;
+        members.serialize_field("issuer", &facts.issuer)?;
+        members.serialize_field("subject", &facts.subject)?;
+        members.serialize_field("audience", &facts.audience)?;
+        members.serialize_field("client_id", &facts.client_id)?;
+        members.serialize_field("session_id", &facts.session_id)?;
+        members.serialize_field("token_id", &facts.token_id)?;
+        members.serialize_field("tenant_id", &facts.tenant_id)?;
+        members.serialize_field("roles", &facts.roles)?;
+        members.serialize_field("scope", &facts.scope)?;
+        members.serialize_field("acr", &facts.acr)?;
+        members.serialize_field("amr", &facts.amr)?;
+        members.serialize_field("auth_time", &facts.auth_time)?;
+        members.serialize_field("issued_at", &facts.issued_at)?;
+        members.serialize_field("expires_at", &facts.expires_at)?;
+        members.serialize_field("authz_ver", &facts.authz_ver)?;
+        members.serialize_field("claims", claims)?;
+        members.serialize_field("freshness", &self.freshness)?;
+        members.end()
     }
 }
 
@@ -136,6 +215,28 @@ pub struct Freshness {
     pub cached: bool,
 }
 
+impl Freshness {
+    fn new(key_set: KeySetFreshness) -> Self {
+        Self {
+            key_set: key_set.into(),
+            key_set_age: key_set.age.as_secs(),
+            status: StatusState::Absent,
+            status_age: None,
+            cached: false,
+        }
+    }
+}
+
+impl From<KeySetFreshness> for KeySetState {
+    fn from(freshness: KeySetFreshness) -> Self {
+        if freshness.is_stale {
+            Self::Stale
+        } else {
+            Self::Fresh
+        }
+    }
+}
+
 /// Whether a key set is within its lifetime.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -154,15 +255,4 @@ pub enum KeySetState {
 pub enum StatusState {
     /// No status list was consulted: a revoked session stays good until `exp`.
     Absent,
-}
-
-/// A JSON object that was validated, kept as text.
-#[derive(Debug, Clone, PartialEq)]
-struct ClaimsText(Box<str>);
-
-impl Serialize for ClaimsText {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let raw: &RawValue = serde_json::from_str(&self.0).map_err(serde::ser::Error::custom)?;
-        raw.serialize(serializer)
-    }
 }

@@ -5,18 +5,19 @@
 
 use std::sync::Arc;
 
-use crate::builder::{Builder, Keys};
-use crate::claims::{self, Claims};
+use crate::builder::Builder;
+use crate::claims::{self, Claims, ClaimsError};
 use crate::clock::Clock;
 use crate::error::Error;
 use crate::header::ProtectedHeader;
 use crate::key::KeyError;
-use crate::policy::{Audiences, Require, ValidationPolicy};
+use crate::party::Party;
+use crate::policy::{Audiences, Require};
 use crate::session::Session;
 use crate::signature;
 use crate::token::CompactJws;
 
-/// Validates sessions of one issuer offline; cheap to clone, shared by all threads.
+/// Validates sessions offline; cheap to clone, shared by all threads.
 ///
 /// ```
 /// # fn main() -> Result<(), queue_verifier::ConfigError> {
@@ -38,8 +39,8 @@ pub struct Verifier {
 
 #[derive(Debug)]
 pub(crate) struct Inner {
-    pub(crate) policy: ValidationPolicy,
-    pub(crate) keys: Keys,
+    /// One for each issuer, at least one.
+    pub(crate) parties: Vec<Party>,
     pub(crate) clock: Arc<dyn Clock>,
 }
 
@@ -62,12 +63,12 @@ impl Verifier {
     /// Validates `token` (ASCII text or its bytes) against the policy the verifier was built with.
     ///
     /// # Errors
-    /// Any code but the requirements': `token_`, `header_`, `key_`, `signature_`, `claims_`.
+    /// Any code.
     pub fn validate_session(&self, token: impl AsRef<[u8]>) -> Result<Session, Error> {
-        self.validate_session_requiring(token, &self.inner.policy.require)
+        self.validate(token.as_ref(), None)
     }
 
-    /// As [`Self::validate_session`], with requirements of this call in place of the builder's.
+    /// As [`Self::validate_session`], with requirements of this call beside the builder's.
     ///
     /// # Errors
     /// Any code.
@@ -76,12 +77,7 @@ impl Verifier {
         token: impl AsRef<[u8]>,
         require: &Require,
     ) -> Result<Session, Error> {
-        let token = token.as_ref();
-        self.walk(token, require).inspect_err(|error| {
-            if let Some(kid) = self.unknown_kid(token, error) {
-                self.inner.keys.note_unknown(&kid);
-            }
-        })
+        self.validate(token.as_ref(), Some(require))
     }
 
     /// As [`Self::validate_session_requiring`], but when the key is not at hand, waits for one
@@ -95,44 +91,70 @@ impl Verifier {
         require: &Require,
     ) -> Result<Session, Error> {
         let token = token.as_ref();
-        let verdict = self.walk(token, require);
-        let Err(error) = &verdict else {
+        let verdict = self.walk(token, Some(require));
+        let Err(Error::Key(error)) = &verdict else {
             return verdict;
         };
-        if let Some(kid) = self.unknown_kid(token, error) {
-            self.inner.keys.resolve_unknown(&kid).await;
-        } else if matches!(error, Error::Key(KeyError::SetUnavailable)) {
-            self.inner.keys.settle().await;
-        } else {
-            return verdict;
+        match error {
+            KeyError::NotFound { .. } => match self.unknown_kid(token) {
+                Some((party, kid)) => party.keys.resolve_unknown(&kid).await,
+                None => return verdict,
+            },
+            KeyError::SetUnavailable => match self.party_of(token) {
+                Some(party) => party.keys.settle().await,
+                None => return verdict,
+            },
+            KeyError::Unusable { .. } => return verdict,
         }
-        self.walk(token, require)
+        self.walk(token, Some(require))
     }
 
-    fn walk(&self, token: &[u8], require: &Require) -> Result<Session, Error> {
-        let Inner {
-            policy,
-            keys,
-            clock,
-        } = &*self.inner;
+    fn validate(&self, token: &[u8], require: Option<&Require>) -> Result<Session, Error> {
+        self.walk(token, require).inspect_err(|error| {
+            if matches!(error, Error::Key(KeyError::NotFound { .. }))
+                && let Some((party, kid)) = self.unknown_kid(token)
+            {
+                party.keys.note_unknown(&kid);
+            }
+        })
+    }
+
+    fn walk(&self, token: &[u8], require: Option<&Require>) -> Result<Session, Error> {
+        let clock = &*self.inner.clock;
         let jws = CompactJws::parse(token)?; // three segments, bounded, untrusted
+        let Party { policy, keys } = self.party(&jws)?; // whose token it claims to be
         let header = ProtectedHeader::parse(&jws, &policy.header)?; // allowed alg, typ, no crit
-        let keys = keys.cache().current(&**clock)?; // in memory, within its bound
+        let keys = keys.cache().current(clock)?; // in memory, within its bound
         let key = keys.set().select(&header)?; // exactly one key agrees
         let payload = signature::verify(jws, key)?; // the only maker of a verified payload
         let claims = Claims::validate(&payload, policy, require, clock.now())?;
         Ok(Session::new(claims, keys.freshness()))
     }
 
-    /// The `kid` to look for after `error`: only that of a token that would otherwise pass.
-    fn unknown_kid(&self, token: &[u8], error: &Error) -> Option<String> {
-        if !matches!(error, Error::Key(KeyError::NotFound { .. })) || !self.inner.keys.can_refresh()
-        {
+    /// The issuer whose keys and policy judge `jws`: the only one, or that of its exact `iss`.
+    pub(crate) fn party(&self, jws: &CompactJws<'_>) -> Result<&Party, ClaimsError> {
+        match &self.inner.parties[..] {
+            [only] => Ok(only),
+            several => claims::names_issuer(jws, |iss| {
+                several.iter().find(|party| party.policy.issuer == iss)
+            })
+            .ok_or(ClaimsError::IssMismatch),
+        }
+    }
+
+    fn party_of(&self, token: &[u8]) -> Option<&Party> {
+        self.party(&CompactJws::parse(token).ok()?).ok()
+    }
+
+    /// The `kid` to look for, and at whom: only that of a token that would otherwise pass.
+    fn unknown_kid(&self, token: &[u8]) -> Option<(&Party, String)> {
+        let jws = CompactJws::parse(token).ok()?;
+        let party = self.party(&jws).ok()?;
+        if !party.keys.can_refresh() {
             return None;
         }
-        let Inner { policy, clock, .. } = &*self.inner;
-        let jws = CompactJws::parse(token).ok()?;
+        let policy = &party.policy;
         let kid = ProtectedHeader::parse(&jws, &policy.header).ok()?.kid?;
-        claims::is_plausible(&jws, policy, clock.now()).then_some(kid)
+        claims::is_plausible(&jws, policy, self.inner.clock.now()).then_some((party, kid))
     }
 }

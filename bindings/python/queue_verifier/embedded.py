@@ -42,7 +42,7 @@ class Verifier:
         leeway: Tolerance in seconds on `exp`, `nbf` and `iat`; at most 300.
         stale_limit: Seconds that keys serve past their lifetime while the issuer is away; at
             most a day.
-        require: What every session must have, where a call says nothing.
+        require: What every session must have, whatever a call requires besides.
         clock: For tests: returns Unix seconds.
 
     Raises:
@@ -100,7 +100,7 @@ class Verifier:
 
         Args:
             token: The compact JWS.
-            require: Replaces what the verifier requires, for this call.
+            require: What this call requires beside what the verifier does.
 
         Raises:
             InvalidToken: The token is bad; any code but the fault's.
@@ -117,7 +117,7 @@ class Verifier:
 
         Args:
             token: The compact JWS.
-            require: Replaces what the verifier requires, for this call.
+            require: What this call requires beside what the verifier does.
 
         Raises:
             InvalidToken: The token is bad; any code but the fault's.

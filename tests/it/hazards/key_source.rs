@@ -8,7 +8,7 @@ use base64_simd::STANDARD;
 use queue_tests::clock::NOW;
 use queue_tests::forge::{jwk_set, session_claims};
 use queue_tests::{FakeClock, Forge, KeyServer, Reply};
-use queue_verifier::errors::{FetchError, JwkSetError};
+use queue_verifier::errors::{FetchError, JwkSetError, RefreshError};
 use queue_verifier::{ErrorCode, KeySource, Require, Verifier};
 use serde_json::json;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -85,7 +85,7 @@ async fn a_redirect_is_followed_nowhere() {
     ] {
         world.server.says(Reply::status(status, &location, ""));
         let refused = world.verifier.refresh().await.unwrap_err();
-        assert_eq!(refused, FetchError::Status { status: code });
+        assert_eq!(refused, FetchError::Status { status: code }.into());
     }
     assert_eq!(elsewhere.hits(), 0);
     assert!(world.accepts(&world.key) && !world.accepts(&thief));
@@ -111,7 +111,7 @@ async fn a_discovered_jwks_uri_must_be_safe_too() {
         let document = json!({"issuer": name, "jwks_uri": uri});
         issuer.says(Reply::set(document.to_string()));
         let refused = verifier.refresh().await.unwrap_err();
-        assert_eq!(refused, FetchError::UnsafeUrl, "{uri}");
+        assert_eq!(refused, FetchError::UnsafeUrl.into(), "{uri}");
     }
 }
 
@@ -145,7 +145,7 @@ async fn a_compressed_set_is_not_expanded() {
         .server
         .says(Reply::Raw([head.as_bytes(), body.as_slice()].concat()));
     let refused = world.verifier.refresh().await.unwrap_err();
-    assert_eq!(refused, FetchError::Set(JwkSetError::Malformed));
+    assert_eq!(refused, RefreshError::Set(JwkSetError::Malformed));
     assert!(world.accepts(&world.key));
     world.server.says(Reply::set(fixture));
     assert!(
@@ -181,7 +181,10 @@ async fn an_answer_that_drips_ends_at_the_deadline() {
         .validate_session_with_refresh(forged("k1"), &Require::new())
         .await;
     assert_eq!(verdict.unwrap_err().code(), ErrorCode::KeySetUnavailable);
-    let refresh = verifier.status().refresh.expect("fetched keys");
+    let refresh = verifier.status().issuers[0]
+        .refresh
+        .clone()
+        .expect("fetched keys");
     assert_eq!(refresh.last_error, Some(FetchError::Timeout.to_string()));
 }
 
@@ -275,6 +278,9 @@ async fn a_failing_fetch_starts_no_other() {
         3,
         "two attempts within 30 s, whatever their outcome"
     );
-    let refresh = world.verifier.status().refresh.expect("fetched keys");
+    let refresh = world.verifier.status().issuers[0]
+        .refresh
+        .clone()
+        .expect("fetched keys");
     assert_eq!(refresh.failures_in_a_row, 2);
 }

@@ -48,6 +48,67 @@ impl<'a> RawClaims<'a> {
     }
 }
 
+/// What is asked of a claims set again and again, whether it was just read or is remembered.
+pub(crate) trait Stated {
+    /// Every time it states.
+    fn times(&self) -> Times;
+    /// To whom the token was issued: `azp`, else `client_id`.
+    fn party(&self) -> Option<&str>;
+    /// `tenant_id`.
+    fn tenant(&self) -> Option<&str>;
+    /// `acr`.
+    fn acr(&self) -> Option<&str>;
+    /// Whether `scope` has this value.
+    fn has_scope(&self, value: &str) -> bool;
+    /// Whether `roles` has this name.
+    fn has_role(&self, name: &str) -> bool;
+}
+
+/// The times of a claims set.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Times {
+    pub(crate) exp: Option<NumericDate>,
+    pub(crate) nbf: Option<NumericDate>,
+    pub(crate) iat: Option<NumericDate>,
+    pub(crate) auth_time: Option<NumericDate>,
+}
+
+impl Stated for RawClaims<'_> {
+    fn times(&self) -> Times {
+        Times {
+            exp: self.exp,
+            nbf: self.nbf,
+            iat: self.iat,
+            auth_time: self.auth_time,
+        }
+    }
+
+    fn party(&self) -> Option<&str> {
+        let party = self.azp.as_ref().or(self.client_id.as_ref());
+        party.map(Text::as_str)
+    }
+
+    fn tenant(&self) -> Option<&str> {
+        self.tenant_id.as_ref().map(Text::as_str)
+    }
+
+    fn acr(&self) -> Option<&str> {
+        self.acr.as_ref().map(Text::as_str)
+    }
+
+    fn has_scope(&self, value: &str) -> bool {
+        let scope = self.scope.as_ref().map_or("", Text::as_str);
+        scope.split(' ').any(|granted| granted == value)
+    }
+
+    fn has_role(&self, name: &str) -> bool {
+        self.roles
+            .iter()
+            .flatten()
+            .any(|role| role.as_str() == name)
+    }
+}
+
 struct ClaimsVisitor;
 
 impl<'de> Visitor<'de> for ClaimsVisitor {

@@ -1,6 +1,6 @@
 //! When to fetch: on schedule, for an unknown `kid` within a budget, or on request.
 //!
-//! One thread per verifier owns the fetcher, so there is one fetch at a time by construction;
+//! One worker per issuer owns the fetcher, so there is one fetch at a time by construction;
 //! callers who ask together are answered by one, and a caller who goes away cancels nothing.
 //!
 //! **Invariant:** a failed fetch changes no key. Attempts for unknown `kid`s have a budget of
@@ -15,9 +15,11 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::cache::KeyCache;
-use super::fetch::{FetchError, Fetched, Fetcher};
+use super::fetch::{Fetched, Fetcher, RefreshError};
 use super::unknown::UnknownKids;
+use crate::background::Worker as BackgroundWorker;
 use crate::clock::Clock;
+use crate::fetch::FetchError;
 
 /// Commands waiting for the thread; past that a caller is answered at once, without a fetch.
 const QUEUE: usize = 128;
@@ -28,7 +30,7 @@ const UNKNOWN_WINDOW: Duration = Duration::from_secs(30);
 const FIRST_BACKOFF: Duration = Duration::from_secs(1);
 const MAX_BACKOFF: Duration = Duration::from_secs(30);
 
-/// Handle on the refreshing thread; dropping the last one ends it.
+/// Handle on the refreshing worker; dropping it ends the worker.
 #[derive(Debug)]
 pub(crate) struct Refresher {
     commands: mpsc::Sender<Command>,
@@ -44,7 +46,7 @@ pub(crate) struct Progress {
     pub(crate) begun: u64,
     pub(crate) attempts: u64,
     pub(crate) failures_in_a_row: u32,
-    pub(crate) last_error: Option<FetchError>,
+    pub(crate) last_error: Option<RefreshError>,
     pub(crate) is_ready: bool,
 }
 
@@ -60,23 +62,17 @@ enum Command {
     /// Fetch, unless a fetch that began after `begun` were counted has ended.
     Refresh {
         begun: u64,
-        reply: oneshot::Sender<Result<(), FetchError>>,
+        reply: oneshot::Sender<Result<(), RefreshError>>,
     },
 }
 
 impl Refresher {
-    /// Starts the thread; its first act is a fetch.
-    ///
-    /// # Errors
-    /// When the system has no thread or no I/O driver to give.
-    pub(crate) fn start(
+    /// The handle, and the work it directs, whose first act is a fetch.
+    pub(crate) fn new(
         fetcher: Fetcher,
         cache: Arc<KeyCache>,
         clock: Arc<dyn Clock>,
-    ) -> std::io::Result<Self> {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()?;
+    ) -> (Self, BackgroundWorker) {
         let (commands, inbox) = mpsc::channel(QUEUE);
         let (progress, watcher) = watch::channel(Progress::default());
         let (alive, is_alive) = watch::channel(());
@@ -90,14 +86,12 @@ impl Refresher {
             unknown_budget: Budget::default(),
             jitter: RandomState::new(),
         };
-        std::thread::Builder::new()
-            .name("queue-keys".to_owned())
-            .spawn(move || runtime.block_on(worker.run(inbox)))?;
-        Ok(Self {
+        let handle = Self {
             commands,
             progress: watcher,
             _alive: alive,
-        })
+        };
+        (handle, Box::pin(worker.run(inbox)))
     }
 
     /// Notes an unknown `kid` and returns at once.
@@ -134,7 +128,7 @@ impl Refresher {
     ///
     /// # Errors
     /// What went wrong; the keys at hand stay.
-    pub(crate) async fn refresh(&self) -> Result<(), FetchError> {
+    pub(crate) async fn refresh(&self) -> Result<(), RefreshError> {
         let (reply, answer) = oneshot::channel();
         let begun = self.progress.borrow().begun;
         let command = Command::Refresh { begun, reply };
@@ -233,14 +227,14 @@ impl Worker {
     }
 
     /// Fetches once and publishes the outcome; the delay to the next scheduled fetch.
-    async fn attempt(&mut self) -> Result<Duration, FetchError> {
+    async fn attempt(&mut self) -> Result<Duration, RefreshError> {
         // The set is as old as the question, not as the answer.
         let now = self.clock.monotonic();
         self.progress.send_modify(|progress| progress.begun += 1);
         let fetched = tokio::select! {
             fetched = self.fetcher.fetch() => fetched,
             // Nothing is ever sent: this resolves when the handle is dropped.
-            _ = self.is_alive.changed() => Err(FetchError::Closed),
+            _ = self.is_alive.changed() => Err(FetchError::Closed.into()),
         };
         let outcome = match fetched {
             Ok(Fetched::Set { set, lifetime }) => {
@@ -251,14 +245,14 @@ impl Worker {
             Ok(Fetched::NotModified { lifetime }) if self.cache.confirm(now, lifetime) => {
                 Ok(lifetime)
             }
-            Ok(Fetched::NotModified { .. }) => Err(FetchError::Status { status: 304 }),
+            Ok(Fetched::NotModified { .. }) => Err(FetchError::Status { status: 304 }.into()),
             Err(error) => Err(error),
         };
         self.publish(outcome.as_ref().err());
         outcome.map(|lifetime| lifetime.mul_f64(0.75 + 0.1 * self.random()))
     }
 
-    fn publish(&self, error: Option<&FetchError>) {
+    fn publish(&self, error: Option<&RefreshError>) {
         match error {
             None => tracing::debug!("key_set_refreshed"),
             Some(error) => tracing::warn!(%error, "key_set_refresh_failed"),

@@ -1,0 +1,226 @@
+//! URL → bytes: one bounded GET, conditional when the caller holds an `ETag`.
+//!
+//! **Invariant:** https only, except on loopback; no redirect is followed; a body is counted while
+//! it arrives and never expanded; nothing of an answer is used unless the whole of it arrived
+//! (hazards V10, V33).
+//!
+//! RFC 9110 §13.1.2, RFC 9111 §5.2.2.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use reqwest::header::{ACCEPT, AGE, CACHE_CONTROL, ETAG, HeaderMap, HeaderName, IF_NONE_MATCH};
+use reqwest::{Client, Response, StatusCode};
+use rustls_platform_verifier::BuilderVerifierExt as _;
+
+pub(crate) use reqwest::Url;
+pub(crate) use reqwest::header::HeaderValue;
+
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
+const TOTAL_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Asks one party's documents.
+#[derive(Debug, Clone)]
+pub(crate) struct Http {
+    client: Client,
+}
+
+/// What is asked for.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Question<'a> {
+    pub(crate) url: &'a Url,
+    /// Media type wanted.
+    pub(crate) accept: &'static str,
+    /// The validator of the copy at hand.
+    pub(crate) etag: Option<&'a HeaderValue>,
+    /// Most bytes of a body.
+    pub(crate) most: usize,
+}
+
+/// A good answer.
+#[derive(Debug)]
+pub(crate) enum Answer {
+    /// 304: the copy at hand is the present one.
+    NotModified(Headers),
+    /// 200 with the whole body.
+    Document {
+        /// At most the bytes asked for.
+        body: Vec<u8>,
+        /// Its headers.
+        headers: Headers,
+    },
+}
+
+/// The headers of an answer that mean something here.
+#[derive(Debug, Clone)]
+pub(crate) struct Headers(HeaderMap);
+
+impl Http {
+    /// Sets TLS up.
+    ///
+    /// # Errors
+    /// When the machine's trust store cannot be read.
+    pub(crate) fn new() -> Result<Self, FetchError> {
+        Ok(Self { client: client()? })
+    }
+
+    /// Asks once.
+    ///
+    /// # Errors
+    /// Whatever kept a whole answer from arriving.
+    pub(crate) async fn get(&self, question: Question<'_>) -> Result<Answer, FetchError> {
+        let mut request = self
+            .client
+            .get(question.url.clone())
+            .header(ACCEPT, question.accept);
+        if let Some(etag) = question.etag {
+            request = request.header(IF_NONE_MATCH, etag);
+        }
+        let sent = request.send().await;
+        let response = sent.map_err(|error| FetchError::transport(&error))?;
+        let headers = Headers(response.headers().clone());
+        if response.status() == StatusCode::NOT_MODIFIED && question.etag.is_some() {
+            return Ok(Answer::NotModified(headers));
+        }
+        let body = read(response, question.most).await?;
+        Ok(Answer::Document { body, headers })
+    }
+}
+
+impl Headers {
+    /// The validator of the document.
+    pub(crate) fn etag(&self) -> Option<&HeaderValue> {
+        self.0.get(ETAG)
+    }
+
+    /// How long the document may be used, by the server's word: `max-age` less `Age`.
+    pub(crate) fn lifetime(&self) -> Option<Duration> {
+        let max_age = self.text(CACHE_CONTROL)?.split(',').find_map(|directive| {
+            let (name, seconds) = directive.trim().split_once('=')?;
+            let is_max_age = name.eq_ignore_ascii_case("max-age");
+            is_max_age
+                .then(|| seconds.trim_matches('"').parse().ok())
+                .flatten()
+        })?;
+        let age = self.text(AGE).and_then(|age| age.parse().ok()).unwrap_or(0);
+        Some(Duration::from_secs(max_age).saturating_sub(Duration::from_secs(age)))
+    }
+
+    fn text(&self, name: HeaderName) -> Option<&str> {
+        self.0.get(name).and_then(|value| value.to_str().ok())
+    }
+}
+
+fn client() -> Result<Client, FetchError> {
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let mut tls = rustls::ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .and_then(rustls::ConfigBuilder::with_platform_verifier)
+        .map_err(|_| FetchError::Tls)?
+        .with_no_client_auth();
+    tls.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    Client::builder()
+        .tls_backend_preconfigured(tls)
+        .redirect(reqwest::redirect::Policy::none())
+        .no_proxy()
+        .no_gzip()
+        .no_brotli()
+        .no_deflate()
+        .no_zstd()
+        .connect_timeout(CONNECT_TIMEOUT)
+        .timeout(TOTAL_TIMEOUT)
+        .user_agent(concat!("queue-verifier/", env!("CARGO_PKG_VERSION")))
+        .build()
+        .map_err(|_| FetchError::Tls)
+}
+
+/// A URL documents may come from: https, or http where no network lies between.
+///
+/// # Errors
+/// [`FetchError::UnsafeUrl`].
+pub(crate) fn safe_url(text: &str) -> Result<Url, FetchError> {
+    let url = Url::parse(text).map_err(|_| FetchError::UnsafeUrl)?;
+    let has_userinfo = !url.username().is_empty() || url.password().is_some();
+    let is_safe = match url.scheme() {
+        "https" => url.has_host(),
+        "http" => url.host_str().is_some_and(is_loopback),
+        _ => false,
+    };
+    if is_safe && !has_userinfo {
+        Ok(url)
+    } else {
+        Err(FetchError::UnsafeUrl)
+    }
+}
+
+fn is_loopback(host: &str) -> bool {
+    let address = host.trim_start_matches('[').trim_end_matches(']');
+    host == "localhost"
+        || address
+            .parse::<IpAddr>()
+            .is_ok_and(|address| address.is_loopback())
+}
+
+async fn read(mut response: Response, most: usize) -> Result<Vec<u8>, FetchError> {
+    if response.status() != StatusCode::OK {
+        return Err(FetchError::Status {
+            status: response.status().as_u16(),
+        });
+    }
+    let mut body = Vec::new();
+    while let Some(chunk) = response
+        .chunk()
+        .await
+        .map_err(|error| FetchError::transport(&error))?
+    {
+        if body.len() + chunk.len() > most {
+            return Err(FetchError::TooLarge { most });
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(body)
+}
+
+/// A document could not be fetched.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum FetchError {
+    /// Not https, nor http on loopback, or with a user name in it.
+    #[error("expected an https URL, or http on a loopback host, without user name")]
+    UnsafeUrl,
+    /// TLS could not be set up.
+    #[error("expected a usable trust store on this machine")]
+    Tls,
+    /// No answer in time.
+    #[error("expected an answer within {} s", TOTAL_TIMEOUT.as_secs())]
+    Timeout,
+    /// No connection, or it broke.
+    #[error("expected a connection to the issuer")]
+    Connection,
+    /// Neither 200 nor an expected 304; redirects are not followed.
+    #[error("expected status 200, found {status}")]
+    Status {
+        /// HTTP status.
+        status: u16,
+    },
+    /// A body beyond its bound.
+    #[error("expected a body of at most {most} bytes")]
+    TooLarge {
+        /// Bytes allowed.
+        most: usize,
+    },
+    /// The verifier is being dropped.
+    #[error("expected a running verifier")]
+    Closed,
+}
+
+impl FetchError {
+    fn transport(error: &reqwest::Error) -> Self {
+        if error.is_timeout() {
+            Self::Timeout
+        } else {
+            Self::Connection
+        }
+    }
+}

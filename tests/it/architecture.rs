@@ -152,7 +152,7 @@ fn what_can_do_harm_is_named_in_one_place() {
         ("reqwest", &["fetch.rs"]),
         ("rustls", &["fetch.rs"]),
         ("std::net", &["fetch.rs"]),
-        ("moka", &["key/unknown.rs"]),
+        ("moka", &["key/unknown.rs", "remembered.rs"]),
         ("ring::", &["signature.rs", "signature/ring.rs"]),
         ("aws_lc_rs", &["signature/aws_lc.rs"]),
         ("SystemTime::now", &["clock.rs"]),

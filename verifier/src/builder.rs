@@ -22,6 +22,7 @@ use crate::party::{Keys, Party};
 use crate::policy::{
     Audiences, DEFAULT_LEEWAY, HeaderPolicy, MAX_LEEWAY, Profile, Require, ValidationPolicy,
 };
+use crate::remembered::Remembered;
 use crate::signature::CryptoBackend;
 use crate::verifier::{Inner, Verifier};
 
@@ -44,6 +45,7 @@ pub struct Builder {
     require: Require,
     backend: CryptoBackend,
     clock: Arc<dyn Clock>,
+    remember: usize,
     also: Vec<Builder>,
 }
 
@@ -60,6 +62,7 @@ impl Builder {
             require: Require::default(),
             backend: CryptoBackend::default(),
             clock: Arc::new(SystemClock),
+            remember: 0,
             also: Vec::new(),
         }
     }
@@ -108,9 +111,21 @@ impl Builder {
     }
 
     /// Accepts tokens of a further issuer as well, judged by that issuer's own keys and policy and
-    /// never by another's; what is the verifier's as a whole (the clock) is taken from `self`.
+    /// never by another's; what is the verifier's as a whole (the clock, [`Self::remember`]) is taken
+    /// from `self`.
     pub fn also(mut self, issuer: Self) -> Self {
         self.also.push(issuer);
+        self
+    }
+
+    /// Remembers up to `tokens` tokens that were good, so that one met again costs no signature;
+    /// default: 0, none.
+    ///
+    /// A remembered token is held against the clock, the requirements, the key set and the status
+    /// list again at every call; see [`Freshness::cached`](crate::report::Freshness::cached). What
+    /// is kept is no token: the signature is not kept.
+    pub fn remember(mut self, tokens: usize) -> Self {
+        self.remember = tokens;
         self
     }
 
@@ -127,6 +142,7 @@ impl Builder {
     /// The first setting that is wrong.
     pub fn build(mut self) -> Result<Verifier, ConfigError> {
         let clock = Arc::clone(&self.clock);
+        let remembered = (self.remember > 0).then(|| Remembered::new(self.remember));
         let mut parties = Vec::new();
         let mut waiting = std::mem::take(&mut self.also);
         waiting.insert(0, self);
@@ -140,7 +156,11 @@ impl Builder {
             builder.clock = Arc::clone(&clock);
             parties.push(builder.party()?);
         }
-        Ok(Verifier::from_parts(Inner { parties, clock }))
+        Ok(Verifier::from_parts(Inner {
+            parties,
+            clock,
+            remembered,
+        }))
     }
 
     fn party(self) -> Result<Party, ConfigError> {

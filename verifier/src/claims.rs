@@ -13,7 +13,7 @@ use std::time::Duration;
 use crate::policy::{Require, ValidationPolicy};
 use crate::signature::VerifiedPayload;
 use crate::token::CompactJws;
-pub(crate) use checks::{CHECKS, Question, judge_again, judge_required};
+pub(crate) use checks::{CHECKS, Question, judge_again};
 pub(crate) use raw::{NumericDate, RawClaims, Stated, Times};
 
 /// A claims set that passed every check.
@@ -32,7 +32,7 @@ impl<'a> Claims<'a> {
         now: u64,
     ) -> Result<Self, ClaimsError> {
         let claims = RawClaims::parse(payload.as_bytes())?;
-        let mut question = Question {
+        let question = Question {
             claims: &claims,
             policy,
             require: &policy.require,
@@ -41,10 +41,7 @@ impl<'a> Claims<'a> {
         for check in CHECKS {
             check.judge(&claims, &question)?;
         }
-        if let Some(require) = require {
-            question.require = require;
-            judge_required(&question)?;
-        }
+        checks::judge_required(&question, require)?;
         Ok(Self(claims))
     }
 

@@ -49,9 +49,10 @@ impl Verifier {
                 party.as_ref().map_err(Clone::clone),
             );
         }
-        let Ok(Party { policy, keys }) = party else {
+        let Ok(party) = party else {
             return;
         };
+        let Party { policy, keys } = &self.inner().parties[party];
         let header = checks.note(
             "header",
             "alg, typ, crit, kid",

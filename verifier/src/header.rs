@@ -6,12 +6,8 @@
 //!
 //! RFC 7515 §4, RFC 7797 §3, RFC 9068 §2.1.
 
-use std::fmt;
-
-use serde::de::{self, MapAccess, Visitor};
-
 use crate::algorithm::Algorithm;
-use crate::json::{self, Members, Skip, Text};
+use crate::json::{self, Text};
 use crate::policy::{HeaderPolicy, MAX_HEADER, MAX_KID, TypRule};
 use crate::token::CompactJws;
 
@@ -90,46 +86,32 @@ impl<'a> RawHeader<'a> {
         if bytes.len() > MAX_HEADER {
             return Err(HeaderError::Malformed);
         }
-        let header = json::object(bytes, RawHeaderVisitor).map_err(|_| HeaderError::Malformed)?;
-        match &header.kid {
-            Some(kid) if kid.as_str().len() > MAX_KID => Err(HeaderError::Malformed),
-            _ => Ok(header),
-        }
-    }
-}
-
-struct RawHeaderVisitor;
-
-impl<'de> Visitor<'de> for RawHeaderVisitor {
-    type Value = RawHeader<'de>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a JOSE header")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut object: A) -> Result<Self::Value, A::Error> {
         let (mut alg, mut typ, mut kid) = (None, None, None);
         let mut has_extension = false;
-        let mut members = Members::default();
-        while let Some(name) = object.next_key::<Text<'de>>()? {
+        json::object(bytes, |reader, name| {
             match name.as_str() {
-                "alg" => alg = Some(object.next_value()?),
-                "typ" => typ = Some(object.next_value()?),
-                "kid" => kid = Some(object.next_value()?),
+                "alg" => alg = Some(reader.text()?),
+                "typ" => typ = Some(reader.text()?),
+                "kid" => kid = Some(reader.text()?),
                 "crit" | "b64" => {
                     has_extension = true;
-                    object.next_value_seed(Skip::MEMBER)?;
+                    reader.skip()?;
                 }
-                _ => object.next_value_seed(Skip::MEMBER)?,
+                _ => reader.skip()?,
             }
-            members.insert(name)?;
-        }
-        Ok(RawHeader {
-            alg: alg.ok_or_else(|| de::Error::missing_field("alg"))?,
-            typ,
-            kid,
-            has_extension,
+            Ok(())
         })
+        .map_err(|json::Malformed| HeaderError::Malformed)?;
+        let is_long = |kid: &Text<'_>| kid.as_str().len() > MAX_KID;
+        match alg {
+            Some(alg) if !kid.as_ref().is_some_and(is_long) => Ok(Self {
+                alg,
+                typ,
+                kid,
+                has_extension,
+            }),
+            _ => Err(HeaderError::Malformed),
+        }
     }
 }
 

@@ -19,6 +19,7 @@ mod jws;
 mod key;
 mod party;
 mod policy;
+mod remembered;
 mod session;
 mod signature;
 mod token;

@@ -12,6 +12,7 @@ use serde_json::value::RawValue;
 
 use crate::claims::{Claims, NumericDate, RawClaims, Stated, Times};
 use crate::json::Text;
+use crate::key::SetId;
 use crate::key::cache::KeySetFreshness;
 
 /// A validated session: who called, for whom, with what rights, and how sure we are.
@@ -66,6 +67,15 @@ pub struct Facts {
     claims: Box<str>,
     azp: Option<String>,
     times: Times,
+    pub(crate) judged_by: JudgedBy,
+}
+
+/// By what a session was judged; where it changed, the session is judged anew.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct JudgedBy {
+    /// Place of the issuer among those of the verifier.
+    pub(crate) party: usize,
+    pub(crate) key_set: SetId,
 }
 
 impl Deref for Session {
@@ -77,16 +87,27 @@ impl Deref for Session {
 }
 
 impl Session {
-    pub(crate) fn new(claims: Claims<'_>, key_set: KeySetFreshness) -> Self {
+    pub(crate) fn new(claims: Claims<'_>, judged_by: JudgedBy, key_set: KeySetFreshness) -> Self {
         Self {
-            facts: Arc::new(Facts::new(claims.into_members())),
+            facts: Arc::new(Facts::new(claims.into_members(), judged_by)),
             freshness: Freshness::new(key_set),
         }
+    }
+
+    /// A session that was validated before, and again as far as it can have changed.
+    pub(crate) fn recalled(facts: Arc<Facts>, key_set: KeySetFreshness) -> Self {
+        let mut freshness = Freshness::new(key_set);
+        freshness.cached = true;
+        Self { facts, freshness }
+    }
+
+    pub(crate) fn facts(&self) -> &Arc<Facts> {
+        &self.facts
     }
 }
 
 impl Facts {
-    fn new(claims: RawClaims<'_>) -> Self {
+    fn new(claims: RawClaims<'_>, judged_by: JudgedBy) -> Self {
         let times = claims.times();
         let seconds = |time: Option<NumericDate>| time.map(NumericDate::unsigned_seconds);
         Self {
@@ -115,6 +136,7 @@ impl Facts {
             claims: claims.text.into(),
             azp: owned(claims.azp),
             times,
+            judged_by,
         }
     }
 

@@ -13,7 +13,8 @@ use crate::header::ProtectedHeader;
 use crate::key::KeyError;
 use crate::party::Party;
 use crate::policy::{Audiences, Require};
-use crate::session::Session;
+use crate::remembered::Remembered;
+use crate::session::{Facts, JudgedBy, Session};
 use crate::signature;
 use crate::token::CompactJws;
 
@@ -42,6 +43,7 @@ pub(crate) struct Inner {
     /// One for each issuer, at least one.
     pub(crate) parties: Vec<Party>,
     pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) remembered: Option<Remembered>,
 }
 
 impl Verifier {
@@ -91,7 +93,7 @@ impl Verifier {
         require: &Require,
     ) -> Result<Session, Error> {
         let token = token.as_ref();
-        let verdict = self.walk(token, Some(require));
+        let verdict = self.judge(token, Some(require));
         let Err(Error::Key(error)) = &verdict else {
             return verdict;
         };
@@ -106,11 +108,11 @@ impl Verifier {
             },
             KeyError::Unusable { .. } => return verdict,
         }
-        self.walk(token, Some(require))
+        self.judge(token, Some(require))
     }
 
     fn validate(&self, token: &[u8], require: Option<&Require>) -> Result<Session, Error> {
-        self.walk(token, require).inspect_err(|error| {
+        self.judge(token, require).inspect_err(|error| {
             if matches!(error, Error::Key(KeyError::NotFound { .. }))
                 && let Some((party, kid)) = self.unknown_kid(token)
             {
@@ -119,37 +121,84 @@ impl Verifier {
         })
     }
 
+    /// Recalls `token`, or walks and remembers it.
+    fn judge(&self, token: &[u8], require: Option<&Require>) -> Result<Session, Error> {
+        let Some(remembered) = &self.inner.remembered else {
+            return self.walk(token, require);
+        };
+        if let Some(facts) = remembered.recall(token)
+            && let Some(verdict) = self.judge_again(facts, require)
+        {
+            return verdict;
+        }
+        let session = self.walk(token, require)?;
+        let leeway = self.inner.parties[session.judged_by.party].policy.leeway;
+        let end = session.expires_at.saturating_add(leeway);
+        remembered.remember(token, session.facts(), self.inner.clock.now(), end);
+        Ok(session)
+    }
+
+    /// What moves of a token that was good; none when its key set is no longer the current one.
+    fn judge_again(
+        &self,
+        facts: Arc<Facts>,
+        require: Option<&Require>,
+    ) -> Option<Result<Session, Error>> {
+        let clock = &*self.inner.clock;
+        let JudgedBy { party, key_set } = facts.judged_by;
+        let Party { policy, keys } = &self.inner.parties[party];
+        let keys = match keys.cache().current(clock) {
+            Ok(keys) if keys.set().id() == key_set => keys,
+            Ok(_) => return None,
+            Err(error) => return Some(Err(error.into())),
+        };
+        let verdict = claims::judge_again(&*facts, policy, require, clock.now());
+        let freshness = keys.freshness();
+        Some(match verdict {
+            Ok(()) => Ok(Session::recalled(facts, freshness)),
+            Err(error) => Err(error.into()),
+        })
+    }
+
     fn walk(&self, token: &[u8], require: Option<&Require>) -> Result<Session, Error> {
         let clock = &*self.inner.clock;
         let jws = CompactJws::parse(token)?; // three segments, bounded, untrusted
-        let Party { policy, keys } = self.party(&jws)?; // whose token it claims to be
+        let party = self.party(&jws)?; // whose token it claims to be
+        let Party { policy, keys } = &self.inner.parties[party];
         let header = ProtectedHeader::parse(&jws, &policy.header)?; // allowed alg, typ, no crit
         let keys = keys.cache().current(clock)?; // in memory, within its bound
         let key = keys.set().select(&header)?; // exactly one key agrees
         let payload = signature::verify(jws, key)?; // the only maker of a verified payload
         let claims = Claims::validate(&payload, policy, require, clock.now())?;
-        Ok(Session::new(claims, keys.freshness()))
+        let key_set = keys.set().id();
+        Ok(Session::new(
+            claims,
+            JudgedBy { party, key_set },
+            keys.freshness(),
+        ))
     }
 
-    /// The issuer whose keys and policy judge `jws`: the only one, or that of its exact `iss`.
-    pub(crate) fn party(&self, jws: &CompactJws<'_>) -> Result<&Party, ClaimsError> {
+    /// Place of the issuer whose keys and policy judge `jws`: the only one, or that of its exact
+    /// `iss`.
+    pub(crate) fn party(&self, jws: &CompactJws<'_>) -> Result<usize, ClaimsError> {
         match &self.inner.parties[..] {
-            [only] => Ok(only),
+            [_] => Ok(0),
             several => claims::names_issuer(jws, |iss| {
-                several.iter().find(|party| party.policy.issuer == iss)
+                several.iter().position(|party| party.policy.issuer == iss)
             })
             .ok_or(ClaimsError::IssMismatch),
         }
     }
 
     fn party_of(&self, token: &[u8]) -> Option<&Party> {
-        self.party(&CompactJws::parse(token).ok()?).ok()
+        let party = self.party(&CompactJws::parse(token).ok()?).ok()?;
+        self.inner.parties.get(party)
     }
 
     /// The `kid` to look for, and at whom: only that of a token that would otherwise pass.
     fn unknown_kid(&self, token: &[u8]) -> Option<(&Party, String)> {
         let jws = CompactJws::parse(token).ok()?;
-        let party = self.party(&jws).ok()?;
+        let party = &self.inner.parties[self.party(&jws).ok()?];
         if !party.keys.can_refresh() {
             return None;
         }

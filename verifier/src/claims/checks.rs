@@ -68,19 +68,47 @@ impl Check {
     }
 }
 
-/// Judges what was judged before and may have moved since.
-pub(crate) fn judge_again(question: &Question<'_>) -> Result<(), ClaimsError> {
-    CHECKS.iter().try_for_each(|check| match check.judge {
-        Judge::Fixed(_) => Ok(()),
-        Judge::Clock(judge) | Judge::Required(judge) => judge(question),
-    })
+/// Judges claims that were good, as far as they can have changed: by the clock, by the policy's
+/// requirements and by those of a call.
+///
+/// # Errors
+/// As [`super::Claims::validate`], without those of a fixed check.
+pub(crate) fn judge_again(
+    claims: &dyn Stated,
+    policy: &ValidationPolicy,
+    require: Option<&Require>,
+    now: u64,
+) -> Result<(), ClaimsError> {
+    let question = Question {
+        claims,
+        policy,
+        require: &policy.require,
+        now,
+    };
+    for check in CHECKS {
+        match check.judge {
+            Judge::Fixed(_) => {}
+            Judge::Clock(judge) | Judge::Required(judge) => judge(&question)?,
+        }
+    }
+    judge_required(&question, require)
 }
 
 /// Judges what a call requires beside the policy.
-pub(crate) fn judge_required(question: &Question<'_>) -> Result<(), ClaimsError> {
+pub(super) fn judge_required(
+    question: &Question<'_>,
+    require: Option<&Require>,
+) -> Result<(), ClaimsError> {
+    let Some(require) = require else {
+        return Ok(());
+    };
+    let question = Question {
+        require,
+        ..*question
+    };
     CHECKS.iter().try_for_each(|check| match check.judge {
         Judge::Fixed(_) | Judge::Clock(_) => Ok(()),
-        Judge::Required(judge) => judge(question),
+        Judge::Required(judge) => judge(&question),
     })
 }
 

@@ -1,12 +1,7 @@
 //! Payload bytes → members of the right type, not yet judged.
 
-use std::fmt;
-
-use serde::Deserialize;
-use serde::de::{self, Deserializer, MapAccess, SeqAccess, Visitor};
-
 use super::ClaimsError;
-use crate::json::{self, Members, Skip, Text};
+use crate::json::{self, Malformed, Number, Reader, Text};
 
 /// The claims we know, borrowed from the payload.
 #[derive(Debug, Default)]
@@ -31,13 +26,14 @@ pub(crate) struct RawClaims<'a> {
     pub(crate) auth_time: Option<NumericDate>,
     pub(crate) authz_ver: Option<NumericDate>,
     pub(crate) has_cnf: bool,
-    has_status: bool,
 }
 
 impl<'a> RawClaims<'a> {
     pub(crate) fn parse(payload: &'a [u8]) -> Result<Self, ClaimsError> {
-        let mut claims =
-            json::object(payload, ClaimsVisitor).map_err(|_| ClaimsError::Malformed)?;
+        let malformed = |json::Malformed| ClaimsError::Malformed;
+        let mut claims = Self::default();
+        json::object(payload, |reader, name| claims.read(name.as_str(), reader))
+            .map_err(malformed)?;
         claims.text = std::str::from_utf8(payload).map_err(|_| ClaimsError::Malformed)?;
         let unsigned = [claims.exp, claims.auth_time, claims.authz_ver];
         let has_empty_audience = claims.aud.as_ref().is_some_and(Vec::is_empty);
@@ -45,6 +41,35 @@ impl<'a> RawClaims<'a> {
             return Err(ClaimsError::Malformed);
         }
         Ok(claims)
+    }
+
+    fn read(&mut self, name: &str, reader: &mut Reader<'a>) -> Result<(), Malformed> {
+        match name {
+            "iss" => self.iss = Some(reader.text()?),
+            "sub" => self.sub = Some(reader.text()?),
+            "aud" => self.aud = Some(reader.one_or_many()?),
+            "exp" => self.exp = Some(NumericDate::read(reader)?),
+            "nbf" => self.nbf = Some(NumericDate::read(reader)?),
+            "iat" => self.iat = Some(NumericDate::read(reader)?),
+            "jti" => self.jti = Some(reader.text()?),
+            "client_id" => self.client_id = Some(reader.text()?),
+            "azp" => self.azp = Some(reader.text()?),
+            "sid" => self.sid = Some(reader.text()?),
+            "tenant_id" => self.tenant_id = Some(reader.text()?),
+            "scope" => self.scope = Some(reader.text()?),
+            "roles" => self.roles = Some(reader.texts()?),
+            "acr" => self.acr = Some(reader.text()?),
+            "amr" => self.amr = Some(reader.texts()?),
+            "auth_time" => self.auth_time = Some(NumericDate::read(reader)?),
+            "authz_ver" => self.authz_ver = Some(NumericDate::read(reader)?),
+            "cnf" => {
+                self.has_cnf = true;
+                reader.skip()?;
+            }
+            "status" => reader.object(|reader, _| reader.skip())?,
+            _ => reader.skip()?,
+        }
+        Ok(())
     }
 }
 
@@ -109,99 +134,6 @@ impl Stated for RawClaims<'_> {
     }
 }
 
-struct ClaimsVisitor;
-
-impl<'de> Visitor<'de> for ClaimsVisitor {
-    type Value = RawClaims<'de>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a JWT Claims Set")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut object: A) -> Result<Self::Value, A::Error> {
-        let mut claims = RawClaims::default();
-        let mut others = Members::default();
-        while let Some(name) = object.next_key::<Text<'de>>()? {
-            match name.as_str() {
-                "iss" => once(&mut claims.iss, object.next_value()?)?,
-                "sub" => once(&mut claims.sub, object.next_value()?)?,
-                "aud" => once(&mut claims.aud, object.next_value::<OneOrMany<'de>>()?.0)?,
-                "exp" => once(&mut claims.exp, object.next_value()?)?,
-                "nbf" => once(&mut claims.nbf, object.next_value()?)?,
-                "iat" => once(&mut claims.iat, object.next_value()?)?,
-                "jti" => once(&mut claims.jti, object.next_value()?)?,
-                "client_id" => once(&mut claims.client_id, object.next_value()?)?,
-                "azp" => once(&mut claims.azp, object.next_value()?)?,
-                "sid" => once(&mut claims.sid, object.next_value()?)?,
-                "tenant_id" => once(&mut claims.tenant_id, object.next_value()?)?,
-                "scope" => once(&mut claims.scope, object.next_value()?)?,
-                "roles" => once(&mut claims.roles, object.next_value()?)?,
-                "acr" => once(&mut claims.acr, object.next_value()?)?,
-                "amr" => once(&mut claims.amr, object.next_value()?)?,
-                "auth_time" => once(&mut claims.auth_time, object.next_value()?)?,
-                "authz_ver" => once(&mut claims.authz_ver, object.next_value()?)?,
-                "cnf" => {
-                    object.next_value_seed(Skip::MEMBER)?;
-                    unrepeated(&mut claims.has_cnf)?;
-                }
-                "status" => {
-                    object.next_value_seed(Skip::OBJECT_MEMBER)?;
-                    unrepeated(&mut claims.has_status)?;
-                }
-                _ => {
-                    object.next_value_seed(Skip::MEMBER)?;
-                    others.insert(name)?;
-                }
-            }
-        }
-        Ok(claims)
-    }
-}
-
-fn once<T, E: de::Error>(slot: &mut Option<T>, value: T) -> Result<(), E> {
-    match slot.replace(value) {
-        None => Ok(()),
-        Some(_) => Err(E::custom("expected each member once")),
-    }
-}
-
-fn unrepeated<E: de::Error>(seen: &mut bool) -> Result<(), E> {
-    if std::mem::replace(seen, true) {
-        Err(E::custom("expected each member once"))
-    } else {
-        Ok(())
-    }
-}
-
-/// A string, or an array of strings (`aud`, RFC 7519 §4.1.3).
-struct OneOrMany<'de>(Vec<Text<'de>>);
-
-impl<'de> Deserialize<'de> for OneOrMany<'de> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct OneOrManyVisitor;
-        impl<'de> Visitor<'de> for OneOrManyVisitor {
-            type Value = OneOrMany<'de>;
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a string or an array of strings")
-            }
-            fn visit_borrowed_str<E: de::Error>(self, text: &'de str) -> Result<Self::Value, E> {
-                Ok(OneOrMany(vec![Text(text.into())]))
-            }
-            fn visit_str<E: de::Error>(self, text: &str) -> Result<Self::Value, E> {
-                Ok(OneOrMany(vec![Text(text.to_owned().into())]))
-            }
-            fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Self::Value, A::Error> {
-                let mut texts = Vec::new();
-                while let Some(text) = items.next_element()? {
-                    texts.push(text);
-                }
-                Ok(OneOrMany(texts))
-            }
-        }
-        deserializer.deserialize_any(OneOrManyVisitor)
-    }
-}
-
 /// Seconds since the Unix epoch, perhaps with a fraction (RFC 7519 §2); within ±2^53, where a
 /// double holds every whole second exactly.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -211,9 +143,17 @@ const MAX_EXACT: u64 = 1 << 53;
 
 #[expect(
     clippy::cast_precision_loss,
-    reason = "clocks and leeways are far below 2^53"
+    reason = "clocks and leeways are far below 2^53, and a date is within it"
 )]
 impl NumericDate {
+    fn read(reader: &mut Reader<'_>) -> Result<Self, Malformed> {
+        match reader.number()? {
+            Number::Whole(whole) if whole.unsigned_abs() <= MAX_EXACT => Ok(Self(whole as f64)),
+            Number::Real(real) if real.abs() <= MAX_EXACT as f64 => Ok(Self(real)),
+            _ => Err(Malformed),
+        }
+    }
+
     /// `now >= self + allowance`.
     pub(super) fn is_at_or_before(self, now: u64, allowance: u64) -> bool {
         now as f64 >= self.0 + allowance as f64
@@ -238,40 +178,5 @@ impl NumericDate {
     /// Whole seconds, rounded down; 0 for a moment before 1970.
     pub(crate) fn unsigned_seconds(self) -> u64 {
         self.seconds().try_into().unwrap_or(0)
-    }
-}
-
-impl<'de> Deserialize<'de> for NumericDate {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct NumberVisitor;
-        #[expect(
-            clippy::cast_precision_loss,
-            reason = "every number cast is within ±2^53"
-        )]
-        impl Visitor<'_> for NumberVisitor {
-            type Value = NumericDate;
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a number within ±2^53")
-            }
-            fn visit_u64<E: de::Error>(self, number: u64) -> Result<Self::Value, E> {
-                if number > MAX_EXACT {
-                    return Err(E::invalid_value(de::Unexpected::Unsigned(number), &self));
-                }
-                Ok(NumericDate(number as f64))
-            }
-            fn visit_i64<E: de::Error>(self, number: i64) -> Result<Self::Value, E> {
-                if number.unsigned_abs() > MAX_EXACT {
-                    return Err(E::invalid_value(de::Unexpected::Signed(number), &self));
-                }
-                Ok(NumericDate(number as f64))
-            }
-            fn visit_f64<E: de::Error>(self, number: f64) -> Result<Self::Value, E> {
-                if number.abs() > MAX_EXACT as f64 {
-                    return Err(E::invalid_value(de::Unexpected::Float(number), &self));
-                }
-                Ok(NumericDate(number))
-            }
-        }
-        deserializer.deserialize_any(NumberVisitor)
     }
 }

@@ -19,6 +19,7 @@ pub(crate) mod unknown;
 
 use std::collections::HashMap;
 use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::algorithm::Algorithm;
 use crate::error::Error;
@@ -109,9 +110,21 @@ impl VerificationKey {
     }
 }
 
+/// Names one reading of a key set in this process: keys that were read again have another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct SetId(u64);
+
+impl Default for SetId {
+    fn default() -> Self {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        Self(NEXT.fetch_add(1, Ordering::Relaxed))
+    }
+}
+
 /// The keys of one issuer at one moment.
 #[derive(Debug, Default)]
 pub(crate) struct JwkSet {
+    id: SetId,
     keys: Vec<VerificationKey>,
     /// Positions in `keys`, for keys with a `kid`.
     by_kid: HashMap<String, Vec<usize>>,
@@ -131,6 +144,11 @@ impl JwkSet {
             serves_any_kid: true,
             ..Self::default()
         }
+    }
+
+    /// Which reading this is.
+    pub(crate) fn id(&self) -> SetId {
+        self.id
     }
 
     /// Adds a good key; a copy of one already there counts once.

@@ -40,23 +40,23 @@ impl SessionClass {
     ) -> PyResult<Bound<'py, PyAny>> {
         let claims = PyString::new(py, session.claims_json());
         let fields = [
-            self.issuer(py, &session.issuer),
-            text(py, session.subject.as_deref()),
-            texts(py, &session.audience)?,
-            text(py, session.client_id.as_deref()),
-            text(py, session.session_id.as_deref()),
-            text(py, session.token_id.as_deref()),
-            text(py, session.tenant_id.as_deref()),
-            texts(py, &session.roles)?,
-            texts(py, &session.scope)?,
-            text(py, session.acr.as_deref()),
-            texts(py, &session.amr)?,
-            number(py, session.auth_time),
-            number(py, session.issued_at),
-            PyInt::new(py, session.expires_at).into_any(),
-            number(py, session.authz_ver),
+            self.issuer(py, session.issuer()),
+            text(py, session.subject()),
+            texts(py, session.audience())?,
+            text(py, session.client_id()),
+            text(py, session.session_id()),
+            text(py, session.token_id()),
+            text(py, session.tenant_id()),
+            texts(py, session.roles())?,
+            texts(py, session.scope())?,
+            text(py, session.acr()),
+            texts(py, session.amr())?,
+            number(py, session.auth_time()),
+            number(py, session.issued_at()),
+            PyInt::new(py, session.expires_at()).into_any(),
+            number(py, session.authz_ver()),
             self.claims.bind(py).call1((claims,))?,
-            self.freshness(py, session.freshness)?,
+            self.freshness(py, session.freshness())?,
         ];
         self.assemble.bind(py).call1(PyTuple::new(py, fields)?)
     }
@@ -111,8 +111,11 @@ fn text<'py>(py: Python<'py>, text: Option<&str>) -> Bound<'py, PyAny> {
     }
 }
 
-fn texts<'py>(py: Python<'py>, texts: &[String]) -> PyResult<Bound<'py, PyAny>> {
-    let texts = texts.iter().map(|text| PyString::new(py, text));
+fn texts<'a, 'py>(
+    py: Python<'py>,
+    texts: impl ExactSizeIterator<Item = &'a str>,
+) -> PyResult<Bound<'py, PyAny>> {
+    let texts = texts.map(|text| PyString::new(py, text));
     PyTuple::new(py, texts).map(Bound::into_any)
 }
 

@@ -53,10 +53,10 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
 
 async fn me(SignedIn(session): SignedIn) -> Json<Value> {
     Json(json!({
-        "subject": session.subject,
-        "roles": session.roles,
-        "expires_at": session.expires_at,
-        "key_set_age": session.freshness.key_set_age,
+        "subject": session.subject(),
+        "roles": session.roles().collect::<Vec<_>>(),
+        "expires_at": session.expires_at(),
+        "key_set_age": session.freshness().key_set_age,
     }))
 }
 

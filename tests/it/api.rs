@@ -31,9 +31,9 @@ fn a_session_is_accepted_on_every_clone_and_thread() {
             let (verifier, token) = (verifier.clone(), &token);
             scope.spawn(move || {
                 let session = verifier.validate_session(token).expect("a good token");
-                assert_eq!(session.client_id.as_deref(), Some("raptor"));
+                assert_eq!(session.client_id(), Some("raptor"));
                 assert_eq!(session.claim::<u64>("authz_ver"), Some(1));
-                assert_eq!(session.freshness.key_set_age, 0);
+                assert_eq!(session.freshness().key_set_age, 0);
             });
         }
     });

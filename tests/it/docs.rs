@@ -97,7 +97,7 @@ use queue_verifier::Verifier;
 let verifier = Verifier::builder("https://auth.example.com", "raptor").build()?;
 verifier.ready().await;                            // the first keys are here
 let session = verifier.validate_session(token)?;   // synchronous, no I/O
-println!("{:?} has {:?}", session.subject, session.roles);
+println!("{:?} bills: {}", session.subject(), session.has_role("billing"));
     // README ends
     Ok(())
 }

@@ -132,7 +132,7 @@ async fn keys_serve_through_an_outage_up_to_the_stale_limit_and_not_a_second_lon
     let state = |world: &World| {
         world
             .validate(&world.key)
-            .map(|session| session.freshness.key_set)
+            .map(|session| session.freshness().key_set)
     };
     world.clock.advance(300);
     assert_eq!(state(&world), Ok(KeySetState::Fresh));
@@ -153,9 +153,15 @@ async fn keys_serve_through_an_outage_up_to_the_stale_limit_and_not_a_second_lon
 async fn a_wall_clock_jump_ages_no_key_set() {
     let world = World::start().await;
     world.clock.jump_to(NOW + 10_000_000);
-    assert_eq!(world.validate(&world.key).unwrap().freshness.key_set_age, 0);
+    assert_eq!(
+        world.validate(&world.key).unwrap().freshness().key_set_age,
+        0
+    );
     world.clock.jump_to(NOW - 10_000_000);
-    assert_eq!(world.validate(&world.key).unwrap().freshness.key_set_age, 0);
+    assert_eq!(
+        world.validate(&world.key).unwrap().freshness().key_set_age,
+        0
+    );
 }
 
 #[tokio::test]

@@ -46,8 +46,8 @@ impl<'a> Claims<'a> {
     }
 
     /// The members, all of the right type.
-    pub(crate) fn into_members(self) -> RawClaims<'a> {
-        self.0
+    pub(crate) fn members(&self) -> &RawClaims<'a> {
+        &self.0
     }
 }
 

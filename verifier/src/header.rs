@@ -13,20 +13,22 @@ use crate::token::CompactJws;
 
 /// A header whose algorithm, type and extensions are acceptable.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct ProtectedHeader {
+pub(crate) struct ProtectedHeader<'a> {
     /// Named by the token, allowed by the policy.
     pub(crate) algorithm: Algorithm,
-    /// Opaque; at most 256 bytes (RFC 7515 §4.1.4).
-    pub(crate) kid: Option<String>,
+    kid: Option<Text<'a>>,
 }
 
-impl ProtectedHeader {
+impl<'a> ProtectedHeader<'a> {
     /// Reads the header of `jws` under `policy`.
     ///
     /// # Errors
     /// `header_malformed`, `header_crit_unsupported`, `header_alg_not_allowed`,
     /// `header_typ_mismatch`, in this order.
-    pub(crate) fn parse(jws: &CompactJws<'_>, policy: &HeaderPolicy) -> Result<Self, HeaderError> {
+    pub(crate) fn parse(
+        jws: &'a CompactJws<'_>,
+        policy: &HeaderPolicy,
+    ) -> Result<Self, HeaderError> {
         let raw = RawHeader::parse(jws.header())?;
         if raw.has_extension {
             return Err(HeaderError::CritUnsupported);
@@ -45,8 +47,13 @@ impl ProtectedHeader {
         }
         Ok(Self {
             algorithm,
-            kid: raw.kid.map(|kid| kid.0.into_owned()),
+            kid: raw.kid,
         })
+    }
+
+    /// Opaque; at most 256 bytes (RFC 7515 §4.1.4).
+    pub(crate) fn kid(&self) -> Option<&str> {
+        self.kid.as_ref().map(Text::as_str)
     }
 }
 

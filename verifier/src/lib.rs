@@ -55,5 +55,5 @@ pub mod errors {
 pub mod report {
     pub use crate::doctor::{CheckReport, Outcome, Report};
     pub use crate::health::{IssuerStatus, KeyStatus, RefreshStatus, RefusedKey, Status};
-    pub use crate::session::{Facts, Freshness, KeySetState, StatusState};
+    pub use crate::session::{Freshness, KeySetState, StatusState};
 }

@@ -10,20 +10,20 @@ use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::fmt;
 use std::hash::{BuildHasher as _, BuildHasherDefault, Hash, Hasher, RandomState};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 
 use moka::Equivalent;
 use moka::sync::Cache;
 use siphasher::sip128::{Hasher128 as _, SipHasher13};
 
-use crate::session::Facts;
+use crate::session::Session;
 
 /// Longest token remembered, in bytes; a longer one is walked each time.
 const MAX_REMEMBERED: usize = 4096;
 
 /// Verdicts of tokens that were good.
 pub(crate) struct Remembered {
-    verdicts: Cache<Identity, Arc<Facts>, BuildHasherDefault<Digested>>,
+    verdicts: Cache<Identity, Session, BuildHasherDefault<Digested>>,
     capacity: usize,
     /// When each memory ends (Unix seconds), soonest first.
     ends: Mutex<BinaryHeap<Reverse<(u64, u128)>>>,
@@ -55,12 +55,12 @@ impl Remembered {
     }
 
     /// What `token` was validated to, if it is remembered.
-    pub(crate) fn recall(&self, token: &[u8]) -> Option<Arc<Facts>> {
+    pub(crate) fn recall(&self, token: &[u8]) -> Option<Session> {
         self.verdicts.get(&self.identify(token)?)
     }
 
-    /// Remembers that `token` was good and says `facts`, until `end` (Unix seconds).
-    pub(crate) fn remember(&self, token: &[u8], facts: &Arc<Facts>, now: u64, end: u64) {
+    /// Remembers that `token` was good and `session` came of it, until `end` (Unix seconds).
+    pub(crate) fn remember(&self, token: &[u8], session: &Session, now: u64, end: u64) {
         let Some(identity) = self.identify(token) else {
             return;
         };
@@ -69,7 +69,7 @@ impl Remembered {
             signing_input: identity.signing_input.into(),
             signature,
         };
-        self.verdicts.insert(identity, Arc::clone(facts));
+        self.verdicts.insert(identity, session.clone());
         let mut ends = self.ends.lock().unwrap_or_else(PoisonError::into_inner);
         ends.push(Reverse((end, signature)));
         self.forget_ended(&mut ends, now);

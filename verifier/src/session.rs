@@ -2,7 +2,9 @@
 //!
 //! **Invariant:** making a session cannot fail: everything was decided before.
 
-use std::ops::Deref;
+mod facts;
+
+use std::fmt;
 use std::sync::Arc;
 
 use serde::de::DeserializeOwned;
@@ -10,215 +12,222 @@ use serde::ser::SerializeStruct as _;
 use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
 
-use crate::claims::{Claims, NumericDate, RawClaims, Stated, Times};
-use crate::json::Text;
-use crate::key::SetId;
+use crate::claims::{Claims, NumericDate, Stated};
 use crate::key::cache::KeySetFreshness;
+use facts::Facts;
+pub(crate) use facts::JudgedBy;
 
 /// A validated session: who called, for whom, with what rights, and how sure we are.
 ///
-/// It reads as its [`Facts`] (`session.subject`) and adds how fresh they are; a copy costs a
-/// counter.
-#[derive(Debug, Clone, PartialEq)]
-#[non_exhaustive]
+/// Times are Unix seconds. The same names are used in Python and in the sidecar's JSON. A copy
+/// costs a counter.
+#[derive(Clone, PartialEq)]
 pub struct Session {
     facts: Arc<Facts>,
-    /// How old the knowledge behind this verdict is.
-    pub freshness: Freshness,
-}
-
-/// What the issuer says of a session; the same at every validation of one token.
-///
-/// Times are Unix seconds. The same names are used in Python and in the sidecar's JSON.
-#[derive(Debug, PartialEq)]
-#[non_exhaustive]
-pub struct Facts {
-    /// `iss`.
-    pub issuer: String,
-    /// `sub`: the customer's UUID, or the `client_id` of a service. Always there but under
-    /// [`Profile::Jwt`](crate::Profile::Jwt), where the issuer may leave it out.
-    pub subject: Option<String>,
-    /// `aud`, as a list.
-    pub audience: Vec<String>,
-    /// `client_id`: to whom the token was issued (RFC 9068 §2.2).
-    pub client_id: Option<String>,
-    /// `sid`: the customer's session; none for a service's own token.
-    pub session_id: Option<String>,
-    /// `jti`.
-    pub token_id: Option<String>,
-    /// `tenant_id`.
-    pub tenant_id: Option<String>,
-    /// `roles`: names; empty when absent.
-    pub roles: Vec<String>,
-    /// `scope`, split at spaces; empty when absent.
-    pub scope: Vec<String>,
-    /// `acr`: how the customer authenticated (RFC 9470 §6.2).
-    pub acr: Option<String>,
-    /// `amr` (RFC 8176); empty when absent.
-    pub amr: Vec<String>,
-    /// `auth_time`: when the customer authenticated.
-    pub auth_time: Option<u64>,
-    /// `iat`.
-    pub issued_at: Option<u64>,
-    /// `exp`: the first second in which the token is dead, leeway aside.
-    pub expires_at: u64,
-    /// `authz_ver`: version of the customer's role assignments.
-    pub authz_ver: Option<u64>,
-    claims: Box<str>,
-    azp: Option<String>,
-    times: Times,
-    pub(crate) judged_by: JudgedBy,
-}
-
-/// By what a session was judged; where it changed, the session is judged anew.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) struct JudgedBy {
-    /// Place of the issuer among those of the verifier.
-    pub(crate) party: usize,
-    pub(crate) key_set: SetId,
-}
-
-impl Deref for Session {
-    type Target = Facts;
-
-    fn deref(&self) -> &Facts {
-        &self.facts
-    }
+    freshness: Freshness,
 }
 
 impl Session {
-    pub(crate) fn new(claims: Claims<'_>, judged_by: JudgedBy, key_set: KeySetFreshness) -> Self {
+    pub(crate) fn new(claims: &Claims<'_>, judged_by: JudgedBy, freshness: Freshness) -> Self {
         Self {
-            facts: Arc::new(Facts::new(claims.into_members(), judged_by)),
-            freshness: Freshness::new(key_set),
+            facts: Arc::new(Facts::new(claims.members(), judged_by)),
+            freshness,
         }
     }
 
-    /// A session that was validated before, and again as far as it can have changed.
-    pub(crate) fn recalled(facts: Arc<Facts>, key_set: KeySetFreshness) -> Self {
-        let mut freshness = Freshness::new(key_set);
-        freshness.cached = true;
-        Self { facts, freshness }
+    /// This session, validated again as far as it can have changed.
+    pub(crate) fn recalled(mut self, freshness: Freshness) -> Self {
+        self.freshness = Freshness {
+            cached: true,
+            ..freshness
+        };
+        self
     }
 
-    pub(crate) fn facts(&self) -> &Arc<Facts> {
-        &self.facts
+    pub(crate) fn judged_by(&self) -> JudgedBy {
+        self.facts.judged_by
     }
-}
 
-impl Facts {
-    fn new(claims: RawClaims<'_>, judged_by: JudgedBy) -> Self {
-        let times = claims.times();
-        let seconds = |time: Option<NumericDate>| time.map(NumericDate::unsigned_seconds);
-        Self {
-            issuer: owned(claims.iss).unwrap_or_default(),
-            subject: owned(claims.sub),
-            audience: list(claims.aud),
-            client_id: owned(claims.client_id),
-            session_id: owned(claims.sid),
-            token_id: owned(claims.jti),
-            tenant_id: owned(claims.tenant_id),
-            roles: list(claims.roles),
-            scope: claims.scope.map_or_else(Vec::new, |scope| {
-                scope
-                    .as_str()
-                    .split(' ')
-                    .filter(|value| !value.is_empty())
-                    .map(str::to_owned)
-                    .collect()
-            }),
-            acr: owned(claims.acr),
-            amr: list(claims.amr),
-            auth_time: seconds(times.auth_time),
-            issued_at: seconds(times.iat),
-            expires_at: seconds(times.exp).unwrap_or(0),
-            authz_ver: seconds(claims.authz_ver),
-            claims: claims.text.into(),
-            azp: owned(claims.azp),
-            times,
-            judged_by,
-        }
+    pub(crate) fn stated(&self) -> &dyn Stated {
+        &*self.facts
+    }
+
+    /// `iss`.
+    #[must_use]
+    pub fn issuer(&self) -> &str {
+        self.text(self.facts.issuer).unwrap_or_default()
+    }
+
+    /// `sub`: the customer's UUID, or the `client_id` of a service. Always there but under
+    /// [`Profile::Jwt`](crate::Profile::Jwt), where the issuer may leave it out.
+    #[must_use]
+    pub fn subject(&self) -> Option<&str> {
+        self.text(self.facts.subject)
+    }
+
+    /// `aud`, as a list.
+    pub fn audience(&self) -> impl ExactSizeIterator<Item = &str> + Clone {
+        self.facts.list(self.facts.audience)
+    }
+
+    /// `client_id`: to whom the token was issued (RFC 9068 §2.2).
+    #[must_use]
+    pub fn client_id(&self) -> Option<&str> {
+        self.text(self.facts.client_id)
+    }
+
+    /// `sid`: the customer's session; none for a service's own token.
+    #[must_use]
+    pub fn session_id(&self) -> Option<&str> {
+        self.text(self.facts.session_id)
+    }
+
+    /// `jti`.
+    #[must_use]
+    pub fn token_id(&self) -> Option<&str> {
+        self.text(self.facts.token_id)
+    }
+
+    /// `tenant_id`.
+    #[must_use]
+    pub fn tenant_id(&self) -> Option<&str> {
+        self.text(self.facts.tenant_id)
+    }
+
+    /// `roles`: names; empty when absent.
+    pub fn roles(&self) -> impl ExactSizeIterator<Item = &str> + Clone {
+        self.facts.list(self.facts.roles)
+    }
+
+    /// Whether [`Self::roles`] has `name`.
+    #[must_use]
+    pub fn has_role(&self, name: &str) -> bool {
+        self.facts.has_role(name)
+    }
+
+    /// `scope`, split at spaces; empty when absent.
+    pub fn scope(&self) -> impl ExactSizeIterator<Item = &str> + Clone {
+        self.facts.list(self.facts.scope)
+    }
+
+    /// Whether [`Self::scope`] has `value`.
+    #[must_use]
+    pub fn has_scope(&self, value: &str) -> bool {
+        self.facts.has_scope(value)
+    }
+
+    /// `acr`: how the customer authenticated (RFC 9470 §6.2).
+    #[must_use]
+    pub fn acr(&self) -> Option<&str> {
+        self.text(self.facts.acr)
+    }
+
+    /// `amr` (RFC 8176); empty when absent.
+    pub fn amr(&self) -> impl ExactSizeIterator<Item = &str> + Clone {
+        self.facts.list(self.facts.amr)
+    }
+
+    /// `auth_time`: when the customer authenticated.
+    #[must_use]
+    pub fn auth_time(&self) -> Option<u64> {
+        self.facts
+            .times
+            .auth_time
+            .map(NumericDate::unsigned_seconds)
+    }
+
+    /// `iat`.
+    #[must_use]
+    pub fn issued_at(&self) -> Option<u64> {
+        self.facts.times.iat.map(NumericDate::unsigned_seconds)
+    }
+
+    /// `exp`: the first second in which the token is dead, leeway aside.
+    #[must_use]
+    pub fn expires_at(&self) -> u64 {
+        self.facts
+            .times
+            .exp
+            .map_or(0, NumericDate::unsigned_seconds)
+    }
+
+    /// `authz_ver`: version of the customer's role assignments.
+    #[must_use]
+    pub fn authz_ver(&self) -> Option<u64> {
+        self.facts.authz_ver
+    }
+
+    /// How old the knowledge behind this verdict is.
+    #[must_use]
+    pub fn freshness(&self) -> Freshness {
+        self.freshness
     }
 
     /// The whole claims set as the issuer wrote it, JSON.
     #[must_use]
     pub fn claims_json(&self) -> &str {
-        &self.claims
+        self.facts.claims()
     }
 
     /// One claim by name; `None` when it is absent or of another type than `T`.
     #[must_use]
     pub fn claim<T: DeserializeOwned>(&self, name: &str) -> Option<T> {
         let members: serde_json::Map<String, serde_json::Value> =
-            serde_json::from_str(&self.claims).ok()?;
+            serde_json::from_str(self.claims_json()).ok()?;
         serde_json::from_value(members.get(name)?.clone()).ok()
+    }
+
+    fn text(&self, span: Option<facts::Span>) -> Option<&str> {
+        self.facts.text(span)
     }
 }
 
-/// The same answers as the claims gave when they were read.
-impl Stated for Facts {
-    fn times(&self) -> Times {
-        self.times
-    }
-
-    fn party(&self) -> Option<&str> {
-        self.azp.as_deref().or(self.client_id.as_deref())
-    }
-
-    fn tenant(&self) -> Option<&str> {
-        self.tenant_id.as_deref()
-    }
-
-    fn acr(&self) -> Option<&str> {
-        self.acr.as_deref()
-    }
-
-    fn has_scope(&self, value: &str) -> bool {
-        self.scope.iter().any(|granted| granted == value)
-    }
-
-    fn has_role(&self, name: &str) -> bool {
-        self.roles.iter().any(|role| role == name)
+impl fmt::Debug for Session {
+    /// Ids and times; the rest of a session may be personal, and ends up in logs.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Session")
+            .field("issuer", &self.issuer())
+            .field("subject", &self.subject())
+            .field("session_id", &self.session_id())
+            .field("expires_at", &self.expires_at())
+            .field("freshness", &self.freshness)
+            .finish_non_exhaustive()
     }
 }
 
 impl Serialize for Session {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let facts = &*self.facts;
         let claims: &RawValue =
-            serde_json::from_str(&facts.claims).map_err(serde::ser::Error::custom)?;
+            serde_json::from_str(self.claims_json()).map_err(serde::ser::Error::custom)?;
         let mut members = serializer.serialize_struct("Session", 17)?;
-        members.serialize_field("issuer", &facts.issuer)?;
-        members.serialize_field("subject", &facts.subject)?;
-        members.serialize_field("audience", &facts.audience)?;
-        members.serialize_field("client_id", &facts.client_id)?;
-        members.serialize_field("session_id", &facts.session_id)?;
-        members.serialize_field("token_id", &facts.token_id)?;
-        members.serialize_field("tenant_id", &facts.tenant_id)?;
-        members.serialize_field("roles", &facts.roles)?;
-        members.serialize_field("scope", &facts.scope)?;
-        members.serialize_field("acr", &facts.acr)?;
-        members.serialize_field("amr", &facts.amr)?;
-        members.serialize_field("auth_time", &facts.auth_time)?;
-        members.serialize_field("issued_at", &facts.issued_at)?;
-        members.serialize_field("expires_at", &facts.expires_at)?;
-        members.serialize_field("authz_ver", &facts.authz_ver)?;
+        members.serialize_field("issuer", self.issuer())?;
+        members.serialize_field("subject", &self.subject())?;
+        members.serialize_field("audience", &Items(self.audience()))?;
+        members.serialize_field("client_id", &self.client_id())?;
+        members.serialize_field("session_id", &self.session_id())?;
+        members.serialize_field("token_id", &self.token_id())?;
+        members.serialize_field("tenant_id", &self.tenant_id())?;
+        members.serialize_field("roles", &Items(self.roles()))?;
+        members.serialize_field("scope", &Items(self.scope()))?;
+        members.serialize_field("acr", &self.acr())?;
+        members.serialize_field("amr", &Items(self.amr()))?;
+        members.serialize_field("auth_time", &self.auth_time())?;
+        members.serialize_field("issued_at", &self.issued_at())?;
+        members.serialize_field("expires_at", &self.expires_at())?;
+        members.serialize_field("authz_ver", &self.authz_ver())?;
         members.serialize_field("claims", claims)?;
         members.serialize_field("freshness", &self.freshness)?;
         members.end()
     }
 }
 
-fn owned(text: Option<Text<'_>>) -> Option<String> {
-    text.map(|text| text.0.into_owned())
-}
+/// A list on its way to the wire.
+struct Items<I>(I);
 
-fn list(texts: Option<Vec<Text<'_>>>) -> Vec<String> {
-    texts
-        .into_iter()
-        .flatten()
-        .map(|text| text.0.into_owned())
-        .collect()
+impl<'a, I: Iterator<Item = &'a str> + Clone> Serialize for Items<I> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.0.clone())
+    }
 }
 
 /// How old the knowledge behind a verdict is; ages in seconds.
@@ -238,7 +247,7 @@ pub struct Freshness {
 }
 
 impl Freshness {
-    fn new(key_set: KeySetFreshness) -> Self {
+    pub(crate) fn new(key_set: KeySetFreshness) -> Self {
         Self {
             key_set: key_set.into(),
             key_set_age: key_set.age.as_secs(),

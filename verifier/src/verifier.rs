@@ -14,7 +14,7 @@ use crate::key::KeyError;
 use crate::party::Party;
 use crate::policy::{Audiences, Require};
 use crate::remembered::Remembered;
-use crate::session::{Facts, JudgedBy, Session};
+use crate::session::{Freshness, JudgedBy, Session};
 use crate::signature;
 use crate::token::CompactJws;
 
@@ -126,36 +126,36 @@ impl Verifier {
         let Some(remembered) = &self.inner.remembered else {
             return self.walk(token, require);
         };
-        if let Some(facts) = remembered.recall(token)
-            && let Some(verdict) = self.judge_again(facts, require)
+        if let Some(session) = remembered.recall(token)
+            && let Some(verdict) = self.judge_again(session, require)
         {
             return verdict;
         }
         let session = self.walk(token, require)?;
-        let leeway = self.inner.parties[session.judged_by.party].policy.leeway;
-        let end = session.expires_at.saturating_add(leeway);
-        remembered.remember(token, session.facts(), self.inner.clock.now(), end);
+        let leeway = self.inner.parties[session.judged_by().party].policy.leeway;
+        let end = session.expires_at().saturating_add(leeway);
+        remembered.remember(token, &session, self.inner.clock.now(), end);
         Ok(session)
     }
 
     /// What moves of a token that was good; none when its key set is no longer the current one.
     fn judge_again(
         &self,
-        facts: Arc<Facts>,
+        session: Session,
         require: Option<&Require>,
     ) -> Option<Result<Session, Error>> {
         let clock = &*self.inner.clock;
-        let JudgedBy { party, key_set } = facts.judged_by;
+        let JudgedBy { party, key_set } = session.judged_by();
         let Party { policy, keys } = &self.inner.parties[party];
         let keys = match keys.cache().current(clock) {
             Ok(keys) if keys.set().id() == key_set => keys,
             Ok(_) => return None,
             Err(error) => return Some(Err(error.into())),
         };
-        let verdict = claims::judge_again(&*facts, policy, require, clock.now());
-        let freshness = keys.freshness();
+        let verdict = claims::judge_again(session.stated(), policy, require, clock.now());
+        let freshness = Freshness::new(keys.freshness());
         Some(match verdict {
-            Ok(()) => Ok(Session::recalled(facts, freshness)),
+            Ok(()) => Ok(session.recalled(freshness)),
             Err(error) => Err(error.into()),
         })
     }
@@ -171,11 +171,9 @@ impl Verifier {
         let payload = signature::verify(jws, key)?; // the only maker of a verified payload
         let claims = Claims::validate(&payload, policy, require, clock.now())?;
         let key_set = keys.set().id();
-        Ok(Session::new(
-            claims,
-            JudgedBy { party, key_set },
-            keys.freshness(),
-        ))
+        let judged_by = JudgedBy { party, key_set };
+        let freshness = Freshness::new(keys.freshness());
+        Ok(Session::new(&claims, judged_by, freshness))
     }
 
     /// Place of the issuer whose keys and policy judge `jws`: the only one, or that of its exact
@@ -203,7 +201,8 @@ impl Verifier {
             return None;
         }
         let policy = &party.policy;
-        let kid = ProtectedHeader::parse(&jws, &policy.header).ok()?.kid?;
+        let header = ProtectedHeader::parse(&jws, &policy.header).ok()?;
+        let kid = header.kid()?.to_owned();
         claims::is_plausible(&jws, policy, self.inner.clock.now()).then_some((party, kid))
     }
 }

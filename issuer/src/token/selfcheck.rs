@@ -51,25 +51,25 @@ impl SelfCheck {
             .verifier
             .validate_session(jws)
             .map_err(TokenRefused::Verdict)?;
-        let text = |found: &Option<String>, written: &str| found.as_deref() == Some(written);
+        let text = |found: Option<&str>, written: &str| found == Some(written);
         let time = |found: Option<u64>, written: i64| {
             found.and_then(|found| i64::try_from(found).ok()) == Some(written)
         };
-        let same = session.issuer == claims.iss
-            && session.audience == [claims.aud.as_str()]
-            && text(&session.subject, &claims.sub)
-            && text(&session.client_id, &claims.client_id)
-            && text(&session.session_id, &claims.sid)
-            && text(&session.token_id, &claims.jti)
-            && text(&session.tenant_id, &claims.tenant_id)
-            && text(&session.acr, &claims.acr)
-            && session.roles == claims.roles
-            && session.scope.join(" ") == claims.scope
-            && session.amr == claims.amr
-            && time(Some(session.expires_at), claims.exp)
-            && time(session.issued_at, claims.iat)
-            && time(session.auth_time, claims.auth_time)
-            && time(session.authz_ver, claims.authz_ver);
+        let same = session.issuer() == claims.iss
+            && session.audience().eq([claims.aud.as_str()])
+            && text(session.subject(), &claims.sub)
+            && text(session.client_id(), &claims.client_id)
+            && text(session.session_id(), &claims.sid)
+            && text(session.token_id(), &claims.jti)
+            && text(session.tenant_id(), &claims.tenant_id)
+            && text(session.acr(), &claims.acr)
+            && session.roles().eq(claims.roles.iter())
+            && session.scope().eq(claims.scope.split(' '))
+            && session.amr().eq(claims.amr.iter())
+            && time(Some(session.expires_at()), claims.exp)
+            && time(session.issued_at(), claims.iat)
+            && time(session.auth_time(), claims.auth_time)
+            && time(session.authz_ver(), claims.authz_ver);
         if same {
             Ok(())
         } else {

@@ -61,18 +61,14 @@ pub(crate) fn complete(headers: &mut HeaderMap) {
 
 /// The answer that lets `session` in; `None` when its names are too long for headers.
 fn identify(session: &Session) -> Option<Response<Body>> {
-    let one = |value: &Option<String>| encode(value.as_deref().unwrap_or_default());
-    let list = |values: &[String], between: &str| {
-        let values: Vec<_> = values.iter().map(|value| encode(value)).collect();
-        values.join(between)
-    };
+    let one = |value: Option<&str>| encode(value.unwrap_or_default());
     let values = [
-        one(&session.subject),
-        one(&session.session_id),
-        one(&session.tenant_id),
-        list(&session.roles, ","),
-        list(&session.scope, " "),
-        one(&session.client_id),
+        one(session.subject()),
+        one(session.session_id()),
+        one(session.tenant_id()),
+        list(session.roles(), ","),
+        list(session.scope(), " "),
+        one(session.client_id()),
     ];
     if values.iter().map(String::len).sum::<usize>() > MAX_IDENTITY {
         return None;
@@ -87,6 +83,11 @@ fn identify(session: &Session) -> Option<Response<Body>> {
         HeaderValue::from_static("no-store"),
     );
     Some(response)
+}
+
+fn list<'a>(values: impl Iterator<Item = &'a str>, between: &str) -> String {
+    let values: Vec<_> = values.map(encode).collect();
+    values.join(between)
 }
 
 /// Percent-encodes what is not visible ASCII, the `%` itself, and the comma between roles.

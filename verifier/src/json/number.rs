@@ -45,7 +45,9 @@ pub(super) fn read(rest: &str) -> Result<(Number, usize), Malformed> {
     }
     let text = &rest[..end];
     if is_whole && whole <= 18 {
-        return Ok((Number::Whole(text.parse().map_err(|_| Malformed)?), end));
+        let digit = |value: i64, byte: &u8| value * 10 + i64::from(byte - b'0');
+        let value = bytes[sign..end].iter().fold(0, digit);
+        return Ok((Number::Whole(if sign == 1 { -value } else { value }), end));
     }
     let real: f64 = text.parse().map_err(|_| Malformed)?;
     if real.is_finite() {

@@ -39,24 +39,27 @@ pub(super) fn read(rest: &str) -> Result<(Text<'_>, usize), Malformed> {
 
 /// How many bytes stand before the first quote, backslash or control character.
 fn plain(bytes: &[u8]) -> usize {
-    let (words, _) = bytes.as_chunks::<8>();
-    let is_plain = |word: &&[u8; 8]| !has_special(u64::from_le_bytes(**word));
-    let at = words.iter().take_while(is_plain).count() * 8;
+    let (words, rest) = bytes.as_chunks::<8>();
+    for (at, word) in words.iter().enumerate() {
+        let special = special(u64::from_le_bytes(*word));
+        if special != 0 {
+            return at * 8 + special.trailing_zeros() as usize / 8;
+        }
+    }
     let is_special = |byte: &u8| matches!(byte, b'"' | b'\\' | 0..0x20);
-    let rest = &bytes[at..];
-    at + rest.iter().position(is_special).unwrap_or(rest.len())
+    let plain = rest.iter().position(is_special).unwrap_or(rest.len());
+    words.len() * 8 + plain
 }
 
-/// Whether one of eight bytes is a quote, a backslash or below a space: a byte `b` is zero where
-/// `(b - 1) & !b` has its top bit, and below 0x20 where `(b - 0x20) & !b` has it.
-fn has_special(word: u64) -> bool {
+/// The top bit of the first of eight bytes that is a quote, a backslash or below a space, and
+/// perhaps of later ones: `b - n` borrows from above where `b < n`, and from nowhere else.
+fn special(word: u64) -> u64 {
     const ONES: u64 = u64::MAX / 255;
     const TOPS: u64 = ONES << 7;
     let below = |word: u64, bound: u64| word.wrapping_sub(ONES * bound) & !word;
-    let is_zero = |word: u64| below(word, 1);
-    let quote = is_zero(word ^ (ONES * b'"' as u64));
-    let backslash = is_zero(word ^ (ONES * b'\\' as u64));
-    (quote | backslash | below(word, 0x20)) & TOPS != 0
+    let quote = below(word ^ (ONES * b'"' as u64), 1);
+    let backslash = below(word ^ (ONES * b'\\' as u64), 1);
+    (quote | backslash | below(word, 0x20)) & TOPS
 }
 
 /// What an escape stands for, and its length behind the backslash.

@@ -190,11 +190,11 @@ impl JwkSet {
     ///
     /// # Errors
     /// `key_not_found`, `key_unusable`, `header_kid_missing`.
-    pub(crate) fn select(&self, header: &ProtectedHeader) -> Result<&VerificationKey, Error> {
+    pub(crate) fn select(&self, header: &ProtectedHeader<'_>) -> Result<&VerificationKey, Error> {
         if self.serves_any_kid {
             return self.exactly_one(header, self.keys.iter());
         }
-        let Some(kid) = &header.kid else {
+        let Some(kid) = header.kid() else {
             return self.without_kid(header.algorithm);
         };
         match self.by_kid.get(kid) {
@@ -208,11 +208,11 @@ impl JwkSet {
 
     fn exactly_one<'a>(
         &'a self,
-        header: &ProtectedHeader,
+        header: &ProtectedHeader<'_>,
         candidates: impl Iterator<Item = &'a VerificationKey>,
     ) -> Result<&'a VerificationKey, Error> {
         let mut fitting = candidates.filter(|key| key.algorithm == header.algorithm);
-        let kid = header.kid.as_deref();
+        let kid = header.kid();
         match (fitting.next(), fitting.next()) {
             (Some(key), None) => Ok(key),
             (Some(_), Some(_)) => Err(KeyError::unusable(kid, JwkRefused::Ambiguous).into()),

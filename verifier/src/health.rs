@@ -28,9 +28,19 @@ impl Verifier {
     /// What the verifier knows about each issuer.
     #[must_use]
     pub fn status(&self) -> Status {
-        let Inner { parties, clock, .. } = self.inner();
-        let issuers = parties.iter().map(|party| party.status(&**clock)).collect();
-        Status { issuers }
+        let Inner {
+            parties,
+            clock,
+            remembered,
+        } = self.inner();
+        let remembered = remembered.as_ref().map(|remembered| RememberedStatus {
+            tokens: remembered.count(clock.now()),
+            capacity: remembered.capacity(),
+        });
+        Status {
+            issuers: parties.iter().map(|party| party.status(&**clock)).collect(),
+            remembered,
+        }
     }
 }
 
@@ -117,6 +127,18 @@ impl Verifier {
 pub struct Status {
     /// One entry for each issuer, in the order in which they were given.
     pub issuers: Vec<IssuerStatus>,
+    /// None when tokens are not remembered.
+    pub remembered: Option<RememberedStatus>,
+}
+
+/// How many tokens are remembered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct RememberedStatus {
+    /// Now.
+    pub tokens: u64,
+    /// At most.
+    pub capacity: usize,
 }
 
 /// What a verifier knows about one issuer.

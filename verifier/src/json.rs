@@ -53,15 +53,15 @@ impl<'a> Reader<'a> {
     /// A string.
     pub(crate) fn text(&mut self) -> Result<Text<'a>, Malformed> {
         self.expect(b'"')?;
-        let (text, length) = text::read(&self.text[self.at..])?;
-        self.at += length;
+        let (text, end) = text::read(self.text, self.at)?;
+        self.at = end;
         Ok(text)
     }
 
     /// A number within a double's range.
     pub(crate) fn number(&mut self) -> Result<Number, Malformed> {
-        let (number, length) = number::read(&self.text[self.at..])?;
-        self.at += length;
+        let (number, end) = number::read(self.text, self.at)?;
+        self.at = end;
         Ok(number)
     }
 

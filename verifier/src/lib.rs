@@ -54,6 +54,8 @@ pub mod errors {
 /// What a verifier says of itself and of a token, for people.
 pub mod report {
     pub use crate::doctor::{CheckReport, Outcome, Report};
-    pub use crate::health::{IssuerStatus, KeyStatus, RefreshStatus, RefusedKey, Status};
+    pub use crate::health::{
+        IssuerStatus, KeyStatus, RefreshStatus, RefusedKey, RememberedStatus, Status,
+    };
     pub use crate::session::{Freshness, KeySetState, StatusState};
 }

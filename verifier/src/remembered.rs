@@ -78,6 +78,11 @@ impl Remembered {
         }
     }
 
+    /// Tokens it has room for.
+    pub(crate) fn capacity(&self) -> usize {
+        self.capacity
+    }
+
     /// Tokens remembered at `now`.
     pub(crate) fn count(&self, now: u64) -> u64 {
         let mut ends = self.ends.lock().unwrap_or_else(PoisonError::into_inner);

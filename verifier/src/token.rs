@@ -15,6 +15,7 @@ pub(crate) struct CompactJws<'a> {
     signing_input: &'a [u8],
     /// Header, payload and signature, decoded, one after the other.
     decoded: Vec<u8>,
+    first_dot: usize,
     header_end: usize,
     payload_end: usize,
 }
@@ -58,6 +59,7 @@ impl<'a> CompactJws<'a> {
         Ok(Self {
             signing_input: &token[..second],
             decoded,
+            first_dot: first,
             header_end,
             payload_end,
         })
@@ -66,6 +68,11 @@ impl<'a> CompactJws<'a> {
     /// What was signed (RFC 7515 §2, "JWS Signing Input").
     pub(crate) fn signing_input(&self) -> &'a [u8] {
         self.signing_input
+    }
+
+    /// The header as it was written, base64url.
+    pub(crate) fn header_segment(&self) -> &'a [u8] {
+        &self.signing_input[..self.first_dot]
     }
 
     /// The decoded header.

@@ -165,11 +165,21 @@ impl Verifier {
         let jws = CompactJws::parse(token)?; // three segments, bounded, untrusted
         let party = self.party(&jws)?; // whose token it claims to be
         let Party { policy, keys } = &self.inner.parties[party];
-        let header = ProtectedHeader::parse(&jws, &policy.header)?; // allowed alg, typ, no crit
-        let keys = keys.cache().current(clock)?; // in memory, within its bound
-        let key = keys.set().select(&header)?; // exactly one key agrees
+        let segment = jws.header_segment();
+        let keys = keys.cache().current(clock); // in memory, within its bound
+        let known = keys.as_ref().ok();
+        let key = match known.and_then(|keys| keys.set().select_again(segment)) {
+            Some(key) => key, // a header that was read before, byte for byte
+            None => {
+                let header = ProtectedHeader::parse(&jws, &policy.header)?; // allowed alg, typ, no crit
+                let keys = keys.as_ref().map_err(Clone::clone)?;
+                keys.set().select(&header)? // exactly one key agrees
+            }
+        };
         let payload = signature::verify(jws, key)?; // the only maker of a verified payload
+        key.saw_header(segment);
         let claims = Claims::validate(&payload, policy, require, clock.now())?;
+        let keys = keys?;
         let key_set = keys.set().id();
         let judged_by = JudgedBy { party, key_set };
         let freshness = Freshness::new(keys.freshness());

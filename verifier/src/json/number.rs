@@ -9,50 +9,52 @@ pub(crate) enum Number {
     Real(f64),
 }
 
-/// Reads the number at the start of `rest`, and how long it is.
-pub(super) fn read(rest: &str) -> Result<(Number, usize), Malformed> {
-    let bytes = rest.as_bytes();
-    let digits = |from: usize| {
-        bytes[from..]
-            .iter()
-            .take_while(|byte| byte.is_ascii_digit())
-            .count()
-    };
-    let sign = usize::from(bytes.first() == Some(&b'-'));
-    let whole = digits(sign);
-    let has_leading_zero = whole > 1 && bytes[sign] == b'0';
-    if whole == 0 || has_leading_zero {
+/// Reads the number of `document` that begins at `start`, and where it ends.
+pub(super) fn read(document: &str, start: usize) -> Result<(Number, usize), Malformed> {
+    let bytes = document.as_bytes();
+    let is_negative = bytes.get(start) == Some(&b'-');
+    let first = start + usize::from(is_negative);
+    let mut end = first;
+    let mut whole = 0_i64;
+    while let Some(digit @ b'0'..=b'9') = bytes.get(end) {
+        // Past 18 digits it may wrap, and is not used.
+        whole = whole.wrapping_mul(10).wrapping_add(i64::from(digit - b'0'));
+        end += 1;
+    }
+    let digits = end - first;
+    if digits == 0 || digits > 1 && bytes[first] == b'0' {
         return Err(Malformed);
     }
-    let mut end = sign + whole;
-    let mut is_whole = true;
-    if bytes.get(end) == Some(&b'.') {
-        let fraction = digits(end + 1);
-        if fraction == 0 {
-            return Err(Malformed);
-        }
-        end += 1 + fraction;
-        is_whole = false;
+    if !matches!(bytes.get(end), Some(b'.' | b'e' | b'E')) && digits <= 18 {
+        let whole = if is_negative { -whole } else { whole };
+        return Ok((Number::Whole(whole), end));
     }
-    if let Some(b'e' | b'E') = bytes.get(end) {
-        let sign = usize::from(matches!(bytes.get(end + 1), Some(b'+' | b'-')));
-        let exponent = digits(end + 1 + sign);
-        if exponent == 0 {
-            return Err(Malformed);
-        }
-        end += 1 + sign + exponent;
-        is_whole = false;
-    }
-    let text = &rest[..end];
-    if is_whole && whole <= 18 {
-        let digit = |value: i64, byte: &u8| value * 10 + i64::from(byte - b'0');
-        let value = bytes[sign..end].iter().fold(0, digit);
-        return Ok((Number::Whole(if sign == 1 { -value } else { value }), end));
-    }
-    let real: f64 = text.parse().map_err(|_| Malformed)?;
+    end = real_end(bytes, end)?;
+    let real: f64 = document[start..end].parse().map_err(|_| Malformed)?;
     if real.is_finite() {
         Ok((Number::Real(real), end))
     } else {
         Err(Malformed)
     }
+}
+
+/// Where a number ends whose digits before the point end at `at`.
+fn real_end(bytes: &[u8], mut at: usize) -> Result<usize, Malformed> {
+    if bytes.get(at) == Some(&b'.') {
+        at = digits_end(bytes, at + 1)?;
+    }
+    if let Some(b'e' | b'E') = bytes.get(at) {
+        let has_sign = matches!(bytes.get(at + 1), Some(b'+' | b'-'));
+        at = digits_end(bytes, at + 1 + usize::from(has_sign))?;
+    }
+    Ok(at)
+}
+
+/// Where the digits end that begin at `start`, at least one.
+fn digits_end(bytes: &[u8], start: usize) -> Result<usize, Malformed> {
+    let mut at = start;
+    while bytes.get(at).is_some_and(u8::is_ascii_digit) {
+        at += 1;
+    }
+    if at == start { Err(Malformed) } else { Ok(at) }
 }

@@ -14,21 +14,22 @@ impl Text<'_> {
     }
 }
 
-/// Reads a string whose opening quote is behind us; the string, and how far its closing quote reaches.
-pub(super) fn read(rest: &str) -> Result<(Text<'_>, usize), Malformed> {
-    let plain = plain(rest.as_bytes());
-    if rest.as_bytes().get(plain) == Some(&b'"') {
-        return Ok((Text(Cow::Borrowed(&rest[..plain])), plain + 1));
+/// Reads the string of `document` that begins at `start`, behind its opening quote; the string, and
+/// where its closing quote ends.
+pub(super) fn read(document: &str, start: usize) -> Result<(Text<'_>, usize), Malformed> {
+    let bytes = document.as_bytes();
+    let end = plain_end(bytes, start);
+    if bytes.get(end) == Some(&b'"') {
+        return Ok((Text(Cow::Borrowed(&document[start..end])), end + 1));
     }
-    let mut text = String::with_capacity(rest.len().min(plain * 2 + 16));
-    let mut at = 0;
+    let (mut text, mut at) = (String::new(), start);
     loop {
-        let end = at + self::plain(&rest.as_bytes()[at..]);
-        text.push_str(&rest[at..end]);
-        match rest.as_bytes().get(end) {
+        let end = plain_end(bytes, at);
+        text.push_str(&document[at..end]);
+        match bytes.get(end) {
             Some(b'"') => return Ok((Text(Cow::Owned(text)), end + 1)),
             Some(b'\\') => {
-                let (character, length) = escape(&rest[end + 1..])?;
+                let (character, length) = escape(&document[end + 1..])?;
                 text.push(character);
                 at = end + 1 + length;
             }
@@ -37,18 +38,20 @@ pub(super) fn read(rest: &str) -> Result<(Text<'_>, usize), Malformed> {
     }
 }
 
-/// How many bytes stand before the first quote, backslash or control character.
-fn plain(bytes: &[u8]) -> usize {
-    let (words, rest) = bytes.as_chunks::<8>();
-    for (at, word) in words.iter().enumerate() {
+/// Where the first quote, backslash or control character from `at` on stands.
+fn plain_end(bytes: &[u8], mut at: usize) -> usize {
+    while let Some(word) = bytes.get(at..at + 8).and_then(|word| word.first_chunk()) {
         let special = special(u64::from_le_bytes(*word));
         if special != 0 {
-            return at * 8 + special.trailing_zeros() as usize / 8;
+            return at + special.trailing_zeros() as usize / 8;
         }
+        at += 8;
     }
-    let is_special = |byte: &u8| matches!(byte, b'"' | b'\\' | 0..0x20);
-    let plain = rest.iter().position(is_special).unwrap_or(rest.len());
-    words.len() * 8 + plain
+    let is_plain = |byte: &u8| !matches!(byte, b'"' | b'\\' | 0..0x20);
+    while bytes.get(at).is_some_and(is_plain) {
+        at += 1;
+    }
+    at
 }
 
 /// The top bit of the first of eight bytes that is a quote, a backslash or below a space, and

@@ -19,6 +19,7 @@ pub(crate) mod unknown;
 
 use std::collections::HashMap;
 use std::fmt;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::algorithm::Algorithm;
@@ -81,6 +82,8 @@ pub(crate) struct VerificationKey {
     algorithm: Algorithm,
     public: PublicKey,
     verifier: Box<dyn SignatureVerifier>,
+    /// The header of a token this key was selected for, as it was written.
+    header_seen: OnceLock<Box<[u8]>>,
 }
 
 impl VerificationKey {
@@ -97,12 +100,21 @@ impl VerificationKey {
             algorithm,
             public,
             verifier,
+            header_seen: OnceLock::new(),
         })
     }
 
     /// Whether `signature` is this key's over `signing_input`.
     pub(crate) fn verify(&self, signing_input: &[u8], signature: &[u8]) -> bool {
         self.verifier.verify(signing_input, signature)
+    }
+
+    /// Remembers, once, that a token with this header selected this key and was signed by it: an
+    /// issuer writes one header for all tokens of a key. Nobody else can make us remember one.
+    pub(crate) fn saw_header(&self, segment: &[u8]) {
+        if self.header_seen.get().is_none() {
+            let _ = self.header_seen.set(segment.into());
+        }
     }
 
     fn is_same_as(&self, other: &Self) -> bool {
@@ -184,6 +196,14 @@ impl JwkSet {
                 self.admit(key);
             }
         }
+    }
+
+    /// The key a header selects that is, byte for byte, one that selected it before: within one set
+    /// and one policy the same header reads the same.
+    pub(crate) fn select_again(&self, segment: &[u8]) -> Option<&VerificationKey> {
+        let is_it =
+            |key: &&VerificationKey| key.header_seen.get().is_some_and(|seen| **seen == *segment);
+        self.keys.iter().find(is_it)
     }
 
     /// The one key that may verify a token with this header.

@@ -102,6 +102,10 @@ codes! {
     SessionNotFound = "session_not_found", NOT_FOUND, "There is no such session";
     /// The session a repeated request made is expired or revoked.
     SessionEnded = "session_ended", CONFLICT, "The session has ended";
+    /// No such status list, or its last session is dead.
+    StatusListNotFound = "status_list_not_found", NOT_FOUND, "There is no such status list";
+    /// As many subscribers as there may be are told of new versions; the list itself is served.
+    StatusListSubscribersFull = "status_list_subscribers_full", SERVICE_UNAVAILABLE, "There are too many subscribers";
     /// No such signing key.
     KeyNotFound = "key_not_found", NOT_FOUND, "There is no such key";
     /// Verifiers may still hold a set without this key.

@@ -12,7 +12,7 @@ use super::rotation::Refusal;
 use super::{KeyError, KeyRow, KeyState, KeyView};
 use crate::app::Shared;
 use crate::caller::Caller;
-use crate::discovery::cacheable;
+use crate::discovery::{Cacheable, cache_control, cacheable};
 use crate::extract::{JsonBody, PathText};
 use crate::idempotency::IdempotencyKey;
 use crate::problem::{Problem, ProblemCode};
@@ -25,11 +25,13 @@ pub(crate) async fn jwk_set(
 ) -> Result<Response, Problem> {
     let set = &shared.keys.current()?.set;
     Ok(cacheable(
-        &shared,
         &headers,
-        &set.etag,
-        "application/jwk-set+json",
-        set.bytes.clone(),
+        Cacheable {
+            etag: &set.etag,
+            content_type: "application/jwk-set+json",
+            cache_control: cache_control(&shared),
+            body: set.bytes.clone(),
+        },
     ))
 }
 

@@ -43,6 +43,9 @@ pub struct Settings {
     pub(crate) jwks_max_age: Duration,
     pub(crate) refresh_allowance: Duration,
     pub(crate) leeway: Duration,
+    pub(crate) status_list_size: u32,
+    pub(crate) status_list_ttl: Duration,
+    pub(crate) status_list_subscribers: u32,
     pub(crate) idempotency_life: Duration,
     pub(crate) request_timeout: Duration,
     pub(crate) header_timeout: Duration,
@@ -277,6 +280,11 @@ impl Reader<'_> {
             jwks_max_age: self.duration("jwks_max_age", SECOND, HOUR)?,
             refresh_allowance: self.duration("refresh_allowance", SECOND, DAY)?,
             leeway: self.duration("leeway", Duration::ZERO, SECOND * 300)?,
+            status_list_size: self.read("status_list_size", value::list_size)?,
+            status_list_ttl: self.duration("status_list_ttl", SECOND, SECOND * 300)?,
+            status_list_subscribers: self.read("status_list_subscribers", |text| {
+                value::number(text, 0, 65_536)
+            })?,
             idempotency_life: self.duration("idempotency_life", SECOND * 60, DAY * 7)?,
             request_timeout: self.duration("request_timeout", TENTH, SECOND * 300)?,
             header_timeout: self.duration("header_timeout", TENTH, SECOND * 60)?,

@@ -22,7 +22,7 @@ fn wrong_settings_end_with_64_and_name_the_key() {
     let database = Database::sqlite();
     let long = "x".repeat(40);
     let twin = [("QUEUE_SERVICE_TOKEN_VELVET", RAPTOR)];
-    let cases: [&[(&str, &str)]; 23] = [
+    let cases: [&[(&str, &str)]; 28] = [
         &[("QUEUE_ISSUER_URL", "http://example.com")],
         &[("QUEUE_ISSUER_URL", "https://example.com/")],
         &[("QUEUE_ISSUER_URL", "https://u:p@example.com")],
@@ -36,6 +36,11 @@ fn wrong_settings_end_with_64_and_name_the_key() {
         &[("QUEUE_ISSUER_TOKEN_LIFE", "2h")],
         &[("QUEUE_ISSUER_SESSION_LIFE", "1s")],
         &[("QUEUE_ISSUER_RSA_BITS", "1024")],
+        &[("QUEUE_ISSUER_STATUS_LIST_SIZE", "1016")],
+        &[("QUEUE_ISSUER_STATUS_LIST_SIZE", "1028")],
+        &[("QUEUE_ISSUER_STATUS_LIST_TTL", "999ms")],
+        &[("QUEUE_ISSUER_STATUS_LIST_TTL", "301s")],
+        &[("QUEUE_ISSUER_STATUS_LIST_SUBSCRIBERS", "65537")],
         &[("QUEUE_ISSUER_LOG_FORMAT", "xml")],
         &[("QUEUE_ISSUER_LOG", "=!=")],
         &[("FLAG_QUEUE_V1", "yes")],

@@ -29,6 +29,7 @@ use crate::key::{KeyError, Keyring};
 use crate::router;
 use crate::service_token::ServiceTokens;
 use crate::settings::{Settings, SettingsError};
+use crate::sighting::Sightings;
 use crate::status_list::{Lists, Publisher, Shape};
 use crate::telemetry::Metrics;
 
@@ -88,6 +89,7 @@ pub(crate) struct Parts {
     pub(crate) db: Db,
     pub(crate) keys: Arc<Keyring>,
     pub(crate) lists: Lists,
+    pub(crate) sightings: Sightings,
     pub(crate) services: ServiceTokens,
     pub(crate) metrics: Metrics,
     pub(crate) readiness: ReadinessCache,
@@ -156,6 +158,7 @@ impl App {
             db,
             keys: Arc::new(keys),
             lists: Lists::new(usize::try_from(subscribers).unwrap_or(0)),
+            sightings: Sightings::default(),
             services,
             metrics: Metrics::new(),
             readiness: ReadinessCache::default(),

@@ -17,6 +17,7 @@ pub(crate) async fn run(shared: &Shared, publisher: Publisher) -> Infallible {
         never = watch_keys(shared) => never,
         never = publisher.run(shared) => never,
         never = status_list::follow(shared) => never,
+        never = write_sightings(shared) => never,
         never = sweep(shared) => never,
     }
 }
@@ -43,6 +44,16 @@ async fn watch_keys(shared: &Shared) -> Infallible {
     }
 }
 
+/// Writes down which verifiers asked for the key set.
+async fn write_sightings(shared: &Shared) -> Infallible {
+    loop {
+        tokio::time::sleep(SIGHTINGS).await;
+        let silent_since = shared.keys.timing.silent_since(shared.clock.now());
+        let written = shared.sightings.flush(&shared.db, silent_since).await;
+        report(written, "sightings of verifiers cannot be written");
+    }
+}
+
 /// Removes what nobody needs any more: expired idempotency keys, places of retired status
 /// lists.
 async fn sweep(shared: &Shared) -> Infallible {
@@ -55,11 +66,13 @@ async fn sweep(shared: &Shared) -> Infallible {
     }
 }
 
-fn report(swept: Result<(), DbError>, what: &'static str) {
-    if let Err(error) = swept {
+fn report(done: Result<(), DbError>, what: &'static str) {
+    if let Err(error) = done {
         tracing::warn!(error = crate::problem::chain(&error), "{what}");
     }
 }
 
+/// How often sightings are written: other replicas see them that much later.
+const SIGHTINGS: Duration = Duration::from_secs(1);
 /// How often expired rows are removed; nothing that counts waits for it.
 const SWEEP: Duration = Duration::from_secs(60);

@@ -27,6 +27,7 @@ mod router;
 mod service_token;
 mod session;
 pub mod settings;
+mod sighting;
 mod status_list;
 pub mod telemetry;
 mod token;

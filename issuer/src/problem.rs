@@ -110,6 +110,8 @@ codes! {
     KeyNotFound = "key_not_found", NOT_FOUND, "There is no such key";
     /// Verifiers may still hold a set without this key.
     TooEarly = "too_early", CONFLICT, "The key cannot be activated yet";
+    /// A known verifier has not proved a set with this key, and the caller asked to wait for it.
+    VerifiersBehind = "verifiers_behind", CONFLICT, "Verifiers do not hold the key yet";
     /// Tokens signed by the key are alive, or it is the one that signs.
     KeyStillNeeded = "key_still_needed", CONFLICT, "The key is still needed";
     /// The key's state does not allow this.
@@ -179,6 +181,11 @@ impl Problem {
                 .insert(member.to_owned(), json!(at.unix_seconds()));
             inner.headers.push((RETRY_AFTER, HeaderValue::from(wait)));
         })
+    }
+
+    /// Tells a number by name.
+    pub(crate) fn member(self, name: &str, value: i64) -> Self {
+        self.with(|inner| drop(inner.members.insert(name.to_owned(), json!(value))))
     }
 
     fn with(mut self, change: impl FnOnce(&mut Inner)) -> Self {

@@ -16,4 +16,5 @@ mod server;
 mod service_token;
 mod session;
 mod settings;
+mod sighting;
 mod status_list;

@@ -164,13 +164,6 @@ fn reference_documents_every_key() {
 fn key_commands_obey_the_rules() {
     for database in [Database::sqlite(), Database::postgres()] {
         let keys = |args: &[&str]| run(&database, &[&["keys"], args].concat(), &[]);
-        let lines = |output: &Output| {
-            String::from_utf8(output.stdout.clone())
-                .unwrap()
-                .lines()
-                .map(str::to_owned)
-                .collect::<Vec<_>>()
-        };
         let before = keys(&["list"]);
         assert_eq!(
             before.status.code(),
@@ -217,4 +210,45 @@ fn key_commands_obey_the_rules() {
         assert!(lines(&keys(&["retire", &second]))[0].contains("destroyed"));
         assert_eq!(keys(&["revoke", "nothing"]).status.code(), Some(64));
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn activation_on_the_command_line_can_wait_for_verifiers() {
+    for database in [Database::sqlite(), Database::postgres()] {
+        let keys = |args: &[&str]| run(&database, &[&["keys"], args].concat(), &[]);
+        let new = || {
+            let made = lines(&keys(&["generate"]));
+            made[0].split(' ').next().unwrap().to_owned()
+        };
+        run(&database, &["migrate", "up"], &[]);
+        let (first, second) = (new(), new());
+        assert!(keys(&["activate", &first]).status.success());
+        let (now, ago) = if database.is_postgres() {
+            ("now()", "now() - INTERVAL '1 day'")
+        } else {
+            ("unixepoch() * 1000000", "(unixepoch() - 86400) * 1000000")
+        };
+        let arrange = format!(
+            "INSERT INTO queue_verifier_sightings VALUES ('00000000-0000-7000-8000-000000000001',
+                 'AAECAwQFBgcICQoLDA0ODw', 1, {now}, {now});
+             UPDATE queue_signing_keys SET published_at = {ago} WHERE kid = '{second}'"
+        );
+        database.execute(&arrange).await.unwrap();
+        let listed = lines(&keys(&["list"]));
+        for (kid, held) in [(&first, 1), (&second, 0)] {
+            let end = format!(", held by {held} of 1 verifiers");
+            let is_told = |line: &String| line.starts_with(kid) && line.ends_with(&end);
+            assert!(listed.iter().any(is_told), "{listed:?}");
+        }
+        let waiting = keys(&["activate", &second, "--wait-for-verifiers"]);
+        assert_eq!(waiting.status.code(), Some(2));
+        let message = String::from_utf8(waiting.stderr).unwrap();
+        assert!(message.contains("1 of 1 known verifiers"), "{message}");
+        assert!(lines(&keys(&["activate", &second]))[0].contains("active"));
+    }
+}
+
+fn lines(output: &Output) -> Vec<String> {
+    let text = String::from_utf8(output.stdout.clone()).unwrap();
+    text.lines().map(str::to_owned).collect()
 }

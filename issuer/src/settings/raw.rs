@@ -104,7 +104,7 @@ declare! {
     plain session_life = "QUEUE_ISSUER_SESSION_LIFE" or "12h";
     /// How long caches may serve the JWK Set and discovery documents (`max-age`). 1s to 1h.
     plain jwks_max_age = "QUEUE_ISSUER_JWKS_MAX_AGE" or "300s";
-    /// Longest time a verifier keeps a set it fetched before it asks again; delays activation. 1s to 24h.
+    /// Longest time a verifier keeps a set it fetched before it asks again; delays activation. 1s to 24h, and with `jwks_max_age` at least 60s: no verifier asks oftener than that.
     plain refresh_allowance = "QUEUE_ISSUER_REFRESH_ALLOWANCE" or "300s";
     /// Tolerance verifiers give to time claims; delays activation and destruction of keys. 0s to 5m.
     plain leeway = "QUEUE_ISSUER_LEEWAY" or "30s";

@@ -151,13 +151,13 @@ impl App {
         let (public, public_addr) = bind(settings.listen)?;
         let (operators, ops_addr) = bind(settings.ops_listen)?;
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        let subscribers = settings.status_list_subscribers;
+        let lists = Lists::new(settings.status_list_subscribers, settings.request_timeout);
         let parts = Parts {
             settings,
             clock,
             db,
             keys: Arc::new(keys),
-            lists: Lists::new(usize::try_from(subscribers).unwrap_or(0)),
+            lists,
             sightings: Sightings::default(),
             services,
             metrics: Metrics::new(),

@@ -28,7 +28,10 @@ async fn watch_keys(shared: &Shared) -> Infallible {
         tokio::time::sleep(POLL).await;
         let outcome = match shared.keys.poll().await {
             Ok(false) => continue,
-            Ok(true) => "changed",
+            Ok(true) => {
+                shared.lists.wake();
+                "changed"
+            }
             Err(error) => {
                 tracing::warn!(
                     error = crate::problem::chain(&error),

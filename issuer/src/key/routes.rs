@@ -164,6 +164,8 @@ async fn step(
         .await
         .map_err(|error| refused(&shared, error))?;
     shared.keys.reload().await?;
+    // Status lists are signed by the key that is active now.
+    shared.lists.wake();
     Ok(Json(KeyView::new(&row, &shared.keys.timing)).into_response())
 }
 

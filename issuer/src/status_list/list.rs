@@ -34,8 +34,8 @@ pub(crate) struct StatusList {
 /// The member `status_list` of a signed list.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(crate) struct Encoded {
-    bits: u8,
-    lst: String,
+    pub(crate) bits: u8,
+    pub(crate) lst: String,
 }
 
 /// The index lies outside the list, or the status does not fit into its bits.
@@ -74,6 +74,3 @@ impl StatusList {
         })
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -136,3 +136,6 @@ const BATCH: i64 = 10_000;
 pub(crate) const PUBLISHED_WITHIN: Duration = Duration::from_millis(200);
 /// Lists to try, and to open between them.
 const LISTS: usize = 6;
+
+#[cfg(test)]
+mod tests;

@@ -1,7 +1,7 @@
 //! Publisher: takes the database's lists and the active key, gives the signed lists that routes serve.
 //!
-//! **Invariant:** one task writes; what it published for a list is replaced whole, and never by an
-//! older version.
+//! **Invariant:** one task writes; what it published for a list is replaced whole, and goes back to an
+//! older version only when the database did.
 //! **Invariant:** a list is packed and signed once for each version, key and hour, not for each request,
 //! and at most once in [`PAUSE`]: revocations that come together are published together.
 //! **Invariant:** a pass reads what was revoked since the last one, not the whole list.
@@ -31,14 +31,18 @@ pub(crate) struct Lists {
     finished: watch::Sender<u64>,
     pub(super) subscribers: Arc<Semaphore>,
     draining: watch::Sender<bool>,
+    /// Longest time a request waits for a pass: well within what it may take altogether.
+    patience: Duration,
 }
 
 /// The newest signed form of a list; none until it could be signed.
 pub(super) type Published = watch::Receiver<Option<Arc<SignedList>>>;
 
 impl Lists {
-    pub(crate) fn new(subscribers: usize) -> Self {
+    pub(crate) fn new(subscribers: u32, request_timeout: Duration) -> Self {
+        let subscribers = usize::try_from(subscribers).unwrap_or(0);
         Self {
+            patience: request_timeout / 4,
             published: ArcSwap::default(),
             wake: Notify::new(),
             started: AtomicU64::new(0),
@@ -72,7 +76,7 @@ impl Lists {
         let mut finished = self.finished.subscribe();
         self.wake.notify_one();
         let done = finished.wait_for(|pass| *pass >= wanted);
-        drop(tokio::time::timeout(limit, done).await);
+        drop(tokio::time::timeout(limit.min(self.patience), done).await);
     }
 
     /// Looks at the database soon.
@@ -164,7 +168,15 @@ impl Publisher {
     /// Brings the list in memory to the row's version; true when it is new here.
     async fn read(&mut self, shared: &Shared, row: &ListRow) -> Result<bool, DbError> {
         let known = self.held.get(&row.id).map(|held| held.version);
-        let after = known.unwrap_or(0);
+        let is_restored = known.is_some_and(|version| row.version < version);
+        if is_restored {
+            // The database went back in time: what it says from here on is not on top of what is held.
+            tracing::warn!(list = %row.id, "status list is older than before; reading it again");
+            self.held
+                .entry(row.id)
+                .and_modify(|held| held.clear(row.size));
+        }
+        let after = known.filter(|_| !is_restored).unwrap_or(0);
         let revoked = if row.version > after {
             store::revoked(&shared.db, row.id, after, row.version).await?
         } else {
@@ -180,7 +192,7 @@ impl Publisher {
                 tracing::error!(list = %row.id, "a revoked place lies outside its list");
             }
         }
-        held.version = held.version.max(row.version);
+        held.version = row.version;
         Ok(known.is_none())
     }
 
@@ -206,10 +218,9 @@ impl Publisher {
         if is_current(&held.sender.borrow()) {
             return;
         }
+        // Without a permit of `signers`: a queue of mints must not hold a revocation up, and this task signs
+        // one list at a time.
         let list = Arc::clone(&held.list);
-        let Ok(_permit) = shared.signers.acquire().await else {
-            return;
-        };
         let signed = tokio::task::spawn_blocking(move || SignedList::sign(stamp, &list, &keys));
         let outcome = match signed.await {
             Ok(Ok(signed)) => {
@@ -234,6 +245,13 @@ impl Held {
             version: 0,
             sender: watch::Sender::new(None),
         }
+    }
+
+    /// Every session is valid again, until the database says otherwise.
+    fn clear(&mut self, size: i64) {
+        let fresh = Self::new(size);
+        self.list = fresh.list;
+        self.version = fresh.version;
     }
 }
 

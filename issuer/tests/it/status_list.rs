@@ -31,6 +31,7 @@ on_both_engines! {
     list_is_signed_again_each_hour
     full_list_is_followed_by_the_next_and_retired_with_its_last_session
     list_longer_than_a_token_is_published
+    restored_list_is_read_again
 }
 
 /// The path of the list a token names, and its index.
@@ -413,6 +414,35 @@ async fn full_list_is_followed_by_the_next_and_retired_with_its_last_session(dat
     assert_eq!(issuer.get(&new).await.status.as_u16(), 200);
     let places = "SELECT COUNT(*) FROM queue_session_statuses";
     assert_eq!(database.number(places).await, 1);
+}
+
+async fn restored_list_is_read_again(database: Database) {
+    let issuer = Issuer::start(&database).await;
+    let (first, second) = (session(&issuer).await, {
+        let customer = issuer.customer("bob@example.com").await;
+        issuer.mint(&customer).await.expect(201)
+    });
+    let (path, idx) = place(&first);
+    revoke(&issuer, &first).await;
+    let on = |table: &str| match database.is_postgres() {
+        true => format!(" ON {table}"),
+        false => String::new(),
+    };
+    let restore = format!(
+        "DROP TRIGGER queue_status_lists_walk_forward{}; DROP TRIGGER queue_session_statuses_are_final{};
+         UPDATE queue_session_statuses SET revoked_version = NULL; UPDATE queue_status_lists SET version = 0",
+        on("queue_status_lists"),
+        on("queue_session_statuses"),
+    );
+    database.execute(&restore).await.unwrap();
+    eventually(
+        "the revocation is forgotten, like in the database",
+        async || !bits(&issuer.get(&path).await)[idx],
+    )
+    .await;
+    revoke(&issuer, &second).await;
+    let last = bits(&issuer.get(&path).await);
+    assert!(last[place(&second).1] && !last[idx]);
 }
 
 async fn list_longer_than_a_token_is_published(database: Database) {

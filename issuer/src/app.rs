@@ -1,14 +1,13 @@
 //! App: takes settings and a clock, gives an issuer that listens, serves and drains.
 //!
 //! **Invariant:** settings, database, migrations and keys are sound before a port is bound.
-//! **Invariant:** no task outlives [`App::serve`]: listeners and the key poll are joined in it.
+//! **Invariant:** no task outlives [`App::serve`]: listeners and the background are joined in it.
 
 use std::convert::Infallible;
 use std::future::pending;
 use std::net::{SocketAddr, TcpListener};
 use std::ops::Deref;
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::Router;
 use axum_server::Handle;
@@ -16,13 +15,13 @@ use hyper_util::rt::TokioTimer;
 use secrecy::ExposeSecret;
 use tokio::sync::Semaphore;
 
+use crate::background;
 use crate::caller::Caller;
 use crate::clock::Clock;
 use crate::db::{Db, DbError, migrate};
 use crate::health::ReadinessCache;
-use crate::idempotency::{self, Attempt, IdempotencyKey};
+use crate::idempotency::{Attempt, IdempotencyKey};
 use crate::key::bootstrap::{self, BootstrapError};
-use crate::key::keyring::POLL;
 use crate::key::material::SigningKey;
 use crate::key::rotation::Timing;
 use crate::key::sealing::Kek;
@@ -30,11 +29,14 @@ use crate::key::{KeyError, Keyring};
 use crate::router;
 use crate::service_token::ServiceTokens;
 use crate::settings::{Settings, SettingsError};
-use crate::telemetry::{self, Metrics};
+use crate::sighting::Sightings;
+use crate::status_list::{Lists, Publisher, Shape};
+use crate::telemetry::Metrics;
 
 /// An issuer whose ports are bound and that does not answer yet.
 pub struct App {
     shared: Shared,
+    publisher: Publisher,
     public: TcpListener,
     operators: TcpListener,
     public_addr: SocketAddr,
@@ -86,6 +88,8 @@ pub(crate) struct Parts {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) db: Db,
     pub(crate) keys: Arc<Keyring>,
+    pub(crate) lists: Lists,
+    pub(crate) sightings: Sightings,
     pub(crate) services: ServiceTokens,
     pub(crate) metrics: Metrics,
     pub(crate) readiness: ReadinessCache,
@@ -121,10 +125,19 @@ impl Shared {
             life,
         }
     }
+
+    /// How a new status list is made.
+    pub(crate) fn list_shape(&self) -> Shape {
+        Shape {
+            size: self.settings.status_list_size,
+            longest: self.settings.session_life + self.settings.leeway,
+        }
+    }
 }
 
 impl App {
-    /// Opens and migrates the database, makes sure there is a signing key, binds both ports.
+    /// Opens and migrates the database, makes sure there is a signing key, signs the status lists, binds
+    /// both ports.
     ///
     /// # Errors
     /// See [`AppError`].
@@ -138,18 +151,28 @@ impl App {
         let (public, public_addr) = bind(settings.listen)?;
         let (operators, ops_addr) = bind(settings.ops_listen)?;
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let lists = Lists::new(settings.status_list_subscribers, settings.request_timeout);
         let parts = Parts {
             settings,
             clock,
             db,
             keys: Arc::new(keys),
+            lists,
+            sightings: Sightings::default(),
             services,
             metrics: Metrics::new(),
             readiness: ReadinessCache::default(),
             signers: Semaphore::new(cores),
         };
+        let shared = Shared(Arc::new(parts));
+        let mut publisher = Publisher::default();
+        publisher
+            .pass(&shared)
+            .await
+            .map_err(|error| database(&error))?;
         Ok(Self {
-            shared: Shared(Arc::new(parts)),
+            shared,
+            publisher,
             public,
             operators,
             public_addr,
@@ -197,6 +220,7 @@ impl App {
         let stop = async {
             shutdown.await;
             tracing::info!("draining");
+            shared.lists.drain();
             let limit = Some(shared.settings.drain_timeout);
             public.graceful_shutdown(limit);
             operators.graceful_shutdown(limit);
@@ -206,8 +230,7 @@ impl App {
         let served = tokio::select! {
             served = serving => served.map(drop),
             never = stop => match never {},
-            never = watch_keys(&shared) => match never {},
-            never = forget_idempotency_keys(&shared) => match never {},
+            never = background::run(&shared, self.publisher) => match never {},
         };
         shared.db.close().await;
         served
@@ -333,42 +356,5 @@ async fn listen(
         .map_err(failed)
 }
 
-/// Follows key changes of other processes, for as long as anyone polls it.
-async fn watch_keys(shared: &Shared) -> Infallible {
-    loop {
-        tokio::time::sleep(POLL).await;
-        let outcome = match shared.keys.poll().await {
-            Ok(false) => continue,
-            Ok(true) => "changed",
-            Err(error) => {
-                tracing::warn!(
-                    error = crate::problem::chain(&error),
-                    "key set cannot be confirmed"
-                );
-                "failed"
-            }
-        };
-        shared.metrics.count(
-            telemetry::KEY_SET_RELOADS,
-            &[("outcome", outcome.to_owned())],
-        );
-    }
-}
-
-/// Forgets expired idempotency keys, for as long as anyone polls it.
-async fn forget_idempotency_keys(shared: &Shared) -> Infallible {
-    loop {
-        tokio::time::sleep(SWEEP).await;
-        if let Err(error) = idempotency::sweep(&shared.db, shared.clock.now()).await {
-            tracing::warn!(
-                error = crate::problem::chain(&error),
-                "expired idempotency keys cannot be removed"
-            );
-        }
-    }
-}
-
-/// How often expired rows are removed; a key that is used again does not wait for it.
-const SWEEP: Duration = Duration::from_secs(60);
 /// Longest head of a request.
 const MAX_HEAD: usize = 32 * 1024;

@@ -73,6 +73,13 @@ impl Timestamp {
         self.0.div_euclid(MICROS)
     }
 
+    /// This instant moved earlier by `duration`.
+    #[must_use]
+    pub fn minus(self, duration: Duration) -> Self {
+        let micros = i64::try_from(duration.as_micros()).unwrap_or(i64::MAX);
+        Self(self.0.saturating_sub(micros))
+    }
+
     /// This instant moved later by `duration`.
     #[must_use]
     pub fn plus(self, duration: Duration) -> Self {

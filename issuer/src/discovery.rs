@@ -20,6 +20,8 @@ use crate::problem::Problem;
 struct Metadata<'a> {
     issuer: &'a str,
     jwks_uri: String,
+    /// Token Status List §9.3.
+    status_list_aggregation_endpoint: String,
     /// RFC 8414 requires the member; there is no authorization endpoint, hence no response type.
     response_types_supported: [&'static str; 0],
     grant_types_supported: [&'static str; 0],
@@ -39,6 +41,7 @@ pub(crate) async fn metadata(
     let document = Metadata {
         issuer,
         jwks_uri: format!("{issuer}/.well-known/jwks.json"),
+        status_list_aggregation_endpoint: format!("{issuer}/status-lists"),
         response_types_supported: [],
         grant_types_supported: [],
         subject_types_supported: ["public"],
@@ -47,34 +50,44 @@ pub(crate) async fn metadata(
     };
     let bytes = serde_json::to_vec(&document).map_err(Problem::fault)?;
     Ok(cacheable(
-        &shared,
         &headers,
-        &keys.set.etag,
-        "application/json",
-        bytes.into(),
+        Cacheable {
+            etag: &keys.set.etag,
+            content_type: "application/json",
+            cache_control: cache_control(&shared),
+            body: bytes.into(),
+        },
     ))
 }
 
-/// A public document under a strong ETag: whole, or 304 to whoever holds it.
-pub(crate) fn cacheable(
-    shared: &Shared,
-    request: &HeaderMap,
-    etag: &HeaderValue,
-    content_type: &'static str,
-    body: Bytes,
-) -> Response {
-    let mut response = if holds(request, etag) {
+/// A public document.
+pub(crate) struct Cacheable<'a> {
+    /// Strong: it names these bytes.
+    pub(crate) etag: &'a HeaderValue,
+    pub(crate) content_type: &'static str,
+    pub(crate) cache_control: String,
+    pub(crate) body: Bytes,
+}
+
+/// How long caches may serve what changes with the key set.
+pub(crate) fn cache_control(shared: &Shared) -> String {
+    format!("public, max-age={}", shared.settings.jwks_max_age.as_secs())
+}
+
+/// The document whole, or 304 to whoever holds it.
+pub(crate) fn cacheable(request: &HeaderMap, document: Cacheable<'_>) -> Response {
+    let mut response = if holds(request, document.etag) {
         StatusCode::NOT_MODIFIED.into_response()
     } else {
-        ([(CONTENT_TYPE, content_type)], body).into_response()
+        ([(CONTENT_TYPE, document.content_type)], document.body).into_response()
     };
     let headers = response.headers_mut();
-    headers.insert(ETAG, etag.clone());
+    headers.insert(ETAG, document.etag.clone());
     headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
-    let max_age = format!("public, max-age={}", shared.settings.jwks_max_age.as_secs());
     headers.insert(
         CACHE_CONTROL,
-        HeaderValue::from_str(&max_age).unwrap_or(HeaderValue::from_static("public")),
+        HeaderValue::from_str(&document.cache_control)
+            .unwrap_or(HeaderValue::from_static("public")),
     );
     response
 }

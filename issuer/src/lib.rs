@@ -9,6 +9,7 @@
 
 mod app;
 mod audit;
+mod background;
 mod caller;
 pub mod cli;
 mod clock;
@@ -26,6 +27,8 @@ mod router;
 mod service_token;
 mod session;
 pub mod settings;
+mod sighting;
+mod status_list;
 pub mod telemetry;
 mod token;
 

@@ -102,10 +102,16 @@ codes! {
     SessionNotFound = "session_not_found", NOT_FOUND, "There is no such session";
     /// The session a repeated request made is expired or revoked.
     SessionEnded = "session_ended", CONFLICT, "The session has ended";
+    /// No such status list, or its last session is dead.
+    StatusListNotFound = "status_list_not_found", NOT_FOUND, "There is no such status list";
+    /// As many subscribers as there may be are told of new versions; the list itself is served.
+    StatusListSubscribersFull = "status_list_subscribers_full", SERVICE_UNAVAILABLE, "There are too many subscribers";
     /// No such signing key.
     KeyNotFound = "key_not_found", NOT_FOUND, "There is no such key";
     /// Verifiers may still hold a set without this key.
     TooEarly = "too_early", CONFLICT, "The key cannot be activated yet";
+    /// A known verifier has not proved a set with this key, and the caller asked to wait for it.
+    VerifiersBehind = "verifiers_behind", CONFLICT, "Verifiers do not hold the key yet";
     /// Tokens signed by the key are alive, or it is the one that signs.
     KeyStillNeeded = "key_still_needed", CONFLICT, "The key is still needed";
     /// The key's state does not allow this.
@@ -175,6 +181,11 @@ impl Problem {
                 .insert(member.to_owned(), json!(at.unix_seconds()));
             inner.headers.push((RETRY_AFTER, HeaderValue::from(wait)));
         })
+    }
+
+    /// Tells a number by name.
+    pub(crate) fn member(self, name: &str, value: i64) -> Self {
+        self.with(|inner| drop(inner.members.insert(name.to_owned(), json!(value))))
     }
 
     fn with(mut self, change: impl FnOnce(&mut Inner)) -> Self {

@@ -13,7 +13,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::app::Shared;
 use crate::problem::{self, Problem, ProblemCode};
-use crate::{customers, discovery, health, key, request_id, session, telemetry};
+use crate::{customers, discovery, health, key, request_id, session, status_list, telemetry};
 
 /// The public listener.
 pub(crate) fn public(shared: &Shared) -> Router {
@@ -35,6 +35,7 @@ pub(crate) fn public(shared: &Shared) -> Router {
             "/.well-known/oauth-authorization-server",
             routing::get(discovery::metadata),
         )
+        .merge(status_list::routes::routes())
         .route("/", routing::get(health::page))
         .merge(probes());
     finish(routes, shared)
@@ -106,7 +107,8 @@ async fn no_store(request: Request, next: Next) -> Response {
     response
 }
 
-/// Dropping a request that takes too long rolls its transaction back.
+/// Dropping a request that takes too long rolls its transaction back. Only the time to the answer's head
+/// counts: a stream of events goes on.
 async fn bound(State(shared): State<Shared>, request: Request, next: Next) -> Response {
     match tokio::time::timeout(shared.settings.request_timeout, next.run(request)).await {
         Ok(response) => response,

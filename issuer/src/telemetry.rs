@@ -108,6 +108,9 @@ pub(crate) const KEY_SET_RELOADS: &str = "queue_issuer_key_set_reloads_total";
 /// Generation of the key set in memory.
 pub(crate) const KEY_SET_GENERATION: &str = "queue_issuer_key_set_generation";
 
+/// Status lists signed, by outcome.
+pub(crate) const STATUS_LISTS_SIGNED: &str = "queue_issuer_status_lists_signed_total";
+
 /// Every metric with its help text.
 pub const METRICS: &[(&str, &str)] = &[
     (REQUESTS, "Answers by route, method and status"),
@@ -123,6 +126,10 @@ pub const METRICS: &[(&str, &str)] = &[
         "Reloads of the key set from the database, by outcome",
     ),
     (KEY_SET_GENERATION, "Generation of the published key set"),
+    (
+        STATUS_LISTS_SIGNED,
+        "Status lists packed and signed, by outcome",
+    ),
 ];
 
 const BUCKETS: &[f64] = &[

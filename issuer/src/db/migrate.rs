@@ -2,6 +2,8 @@
 //!
 //! **Invariant:** all missing files are applied in one transaction under a lock, so processes that
 //! start at once do it once, and a failing file leaves the database as it was.
+//! **Invariant:** what is missing is told by number, not by position: a number may be left out, and one
+//! that arrives after its successors is applied all the same.
 //! **Invariant:** the ledger is written by the files themselves; who ran them does not matter.
 
 use super::{Db, DbError, Row, Sql};
@@ -67,10 +69,16 @@ macro_rules! migration {
     };
 }
 
-/// Every migration, in order.
-pub(crate) const MIGRATIONS: [Migration; 2] = [
+/// Every migration, in order. 003 is kept for the backfill of the cutover.
+pub(crate) const MIGRATIONS: [Migration; 4] = [
     migration!(1, "queue_core_tables", "001_queue_core_tables.sql"),
     migration!(2, "queue_customer_roles", "002_queue_customer_roles.sql"),
+    migration!(4, "queue_status_lists", "004_queue_status_lists.sql"),
+    migration!(
+        5,
+        "queue_verifier_sightings",
+        "005_queue_verifier_sightings.sql"
+    ),
 ];
 
 /// SQLite's write transaction is the lock already.

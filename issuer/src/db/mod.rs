@@ -10,10 +10,11 @@
 pub(crate) mod migrate;
 mod types;
 
+use std::convert::Infallible;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions, PgRow};
+use sqlx::postgres::{PgConnectOptions, PgListener, PgPool, PgPoolOptions, PgRow};
 use sqlx::sqlite::{
     SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteRow,
     SqliteSynchronous,
@@ -168,6 +169,18 @@ impl Db {
         tx.rollback().await
     }
 
+    /// Calls `heard` whenever the database announces something on `channel`, and once when it begins to
+    /// listen; ends with why it cannot. SQLite announces nothing: there it never ends.
+    pub(crate) async fn listen(&self, channel: &str, heard: impl Fn()) -> DbError {
+        match self {
+            Self::Postgres(pool) => {
+                let Err(error) = listen(pool, channel, heard).await;
+                error.into()
+            }
+            Self::Sqlite { .. } => std::future::pending().await,
+        }
+    }
+
     /// Waits until every connection is back and closed.
     pub(crate) async fn close(&self) {
         match self {
@@ -317,6 +330,16 @@ fn is_passing(code: &str) -> bool {
     }
     code.parse::<u32>()
         .is_ok_and(|number| code.len() < 5 && matches!(number & 0xff, 5 | 6))
+}
+
+/// Holds one connection. What is announced while it is lost is made up for by one more call.
+async fn listen(pool: &PgPool, channel: &str, heard: impl Fn()) -> Result<Infallible, sqlx::Error> {
+    let mut listener = PgListener::connect_with(pool).await?;
+    listener.listen(channel).await?;
+    loop {
+        heard();
+        listener.try_recv().await?;
+    }
 }
 
 /// Opens a SQLite pool, waiting for another process that is turning the new file to WAL mode: SQLite

@@ -9,12 +9,16 @@ use crate::audit::{self, Actor, Event};
 use crate::clock::Timestamp;
 use crate::db::{DEFAULT_TENANT, Tx};
 use crate::key::material::SigningKey;
+use crate::sighting::{self, Holdings};
 
 /// A step an operator asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Verb {
     Publish,
-    Activate,
+    /// Perhaps only once every known verifier has proved that it holds the key.
+    Activate {
+        wait_for_verifiers: bool,
+    },
     Retire,
     Revoke,
 }
@@ -23,7 +27,7 @@ impl Verb {
     fn action(self) -> &'static str {
         match self {
             Self::Publish => "key.published",
-            Self::Activate => "key.activated",
+            Self::Activate { .. } => "key.activated",
             Self::Retire => "key.destroyed",
             Self::Revoke => "key.revoked",
         }
@@ -33,6 +37,12 @@ impl Verb {
 /// Every key, oldest first.
 pub(crate) async fn list(ring: &Keyring) -> Result<Vec<KeyRow>, KeyError> {
     Ok(store::snapshot(&ring.db, DEFAULT_TENANT).await?.1)
+}
+
+/// Which verifiers hold which generation, as far as it is known.
+pub(crate) async fn holdings(ring: &Keyring) -> Result<Holdings, KeyError> {
+    let silent_since = ring.timing.silent_since(ring.clock.now());
+    Ok(sighting::holdings(&ring.db, silent_since).await?)
 }
 
 /// A new private key, sealed for the database. Takes a good part of a second: call it off the reactor.
@@ -138,7 +148,7 @@ async fn apply(
     let tenant = DEFAULT_TENANT;
     let changes = match verb {
         Verb::Publish => rotation::publish(&key.facts)?,
-        Verb::Activate => rotation::activate(&key.facts, has_active, now, &ring.timing)?,
+        Verb::Activate { .. } => rotation::activate(&key.facts, has_active, now, &ring.timing)?,
         Verb::Retire => rotation::retire(&key.facts, now)?,
         Verb::Revoke => rotation::revoke(&key.facts)?,
     };
@@ -147,7 +157,12 @@ async fn apply(
     }
     match verb {
         Verb::Publish => store::publish(tx, tenant, kid, now).await?,
-        Verb::Activate => {
+        Verb::Activate { wait_for_verifiers } => {
+            if wait_for_verifiers {
+                let silent_since = ring.timing.silent_since(now);
+                let holdings = sighting::holdings_in(tx, silent_since).await?;
+                rotation::proved(key.since_generation, has_active, &holdings)?;
+            }
             // A key nobody here can sign with must not replace one that works.
             ring.open(key)?;
             store::retire_active(tx, tenant, now, ring.timing.needed_until(now)).await?;

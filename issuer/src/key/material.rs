@@ -16,9 +16,19 @@ use super::jwk_set::{PublicKey, base64url};
 /// A private key, ready to sign.
 pub(crate) struct SigningKey {
     pub(crate) public: PublicKey,
-    /// The encoded JOSE header, the same for every token of this key.
-    pub(crate) header: String,
+    /// The encoded JOSE headers, the same for everything of a kind this key signs.
+    access_token_header: String,
+    status_list_header: String,
     pair: RsaKeyPair,
+}
+
+/// What is signed; each kind has a `typ` of its own, so that none passes for another.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Kind {
+    /// RFC 9068 §2.1.
+    AccessToken,
+    /// Token Status List §5.1.
+    StatusList,
 }
 
 /// Why key material is refused.
@@ -83,8 +93,21 @@ impl SigningKey {
         &self.public.kid
     }
 
+    /// The compact JWS of `payload` (RFC 7515 §7.1).
+    pub(crate) fn jws(&self, kind: Kind, payload: &[u8]) -> Result<String, MaterialError> {
+        let header = match kind {
+            Kind::AccessToken => &self.access_token_header,
+            Kind::StatusList => &self.status_list_header,
+        };
+        let mut jws = format!("{header}.{}", base64url(payload));
+        let signature = self.sign(jws.as_bytes())?;
+        jws.push('.');
+        jws.push_str(&base64url(&signature));
+        Ok(jws)
+    }
+
     /// The RSASSA-PKCS1-v1_5 SHA-256 signature over `input` (RFC 7518 §3.3).
-    pub(crate) fn sign(&self, input: &[u8]) -> Result<Vec<u8>, MaterialError> {
+    fn sign(&self, input: &[u8]) -> Result<Vec<u8>, MaterialError> {
         let mut signature = vec![0; self.pair.public_modulus_len()];
         self.pair
             .sign(
@@ -108,13 +131,10 @@ impl SigningKey {
             return Err(MaterialError::Rsa);
         }
         let public = PublicKey::of(&pair);
-        let mut header = Header::new(Algorithm::RS256);
-        header.typ = Some("at+jwt".to_owned());
-        header.kid = Some(public.kid.clone());
-        let header = serde_json::to_vec(&header).map_err(|_| MaterialError::Sign)?;
         Ok(Self {
+            access_token_header: header("at+jwt", &public.kid)?,
+            status_list_header: header("statuslist+jwt", &public.kid)?,
             public,
-            header: base64url(&header),
             pair,
         })
     }
@@ -124,6 +144,15 @@ impl fmt::Debug for SigningKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("SigningKey").field(&self.public.kid).finish()
     }
+}
+
+/// The encoded header `{typ, alg, kid}`.
+fn header(typ: &str, kid: &str) -> Result<String, MaterialError> {
+    let mut header = Header::new(Algorithm::RS256);
+    header.typ = Some(typ.to_owned());
+    header.kid = Some(kid.to_owned());
+    let header = serde_json::to_vec(&header).map_err(|_| MaterialError::Sign)?;
+    Ok(base64url(&header))
 }
 
 /// Splits the PEM block `text` begins with: label, body, what follows (RFC 7468 §2).

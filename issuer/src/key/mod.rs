@@ -21,6 +21,7 @@ pub(crate) use store::KeyRow;
 
 use crate::clock::Timestamp;
 use crate::db::DbError;
+use crate::sighting::Holdings;
 use crate::token::selfcheck::SetRefused;
 use material::MaterialError;
 use rotation::Refusal;
@@ -69,6 +70,11 @@ pub(crate) struct KeyView {
     needed_until: Option<i64>,
     revoked_at: Option<i64>,
     destroyed_at: Option<i64>,
+    /// Verifiers that proved a set with the key, and those that did not; told where keys are listed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    held_by: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    missing: Option<i64>,
 }
 
 impl KeyView {
@@ -91,6 +97,18 @@ impl KeyView {
             needed_until: seconds(row.facts.needed_until),
             revoked_at: seconds(row.revoked_at),
             destroyed_at: seconds(row.destroyed_at),
+            held_by: None,
+            missing: None,
         }
+    }
+
+    /// With the verifiers that hold the key, if it is published.
+    pub(crate) fn held(mut self, row: &KeyRow, holdings: &Holdings) -> Self {
+        if row.facts.state.is_public() {
+            let missing = holdings.behind(row.since_generation);
+            self.held_by = Some(holdings.total() - missing);
+            self.missing = Some(missing);
+        }
+        self
     }
 }

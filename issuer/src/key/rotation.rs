@@ -10,6 +10,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use crate::clock::Timestamp;
+use crate::sighting::Holdings;
 
 /// Where a key stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -84,6 +85,13 @@ impl Timing {
         published_at.plus(self.jwks_max_age + self.refresh_allowance + self.leeway)
     }
 
+    /// The instant since which a verifier that has not asked is gone: a live one asks about once in its
+    /// lifetime of a set, which it never takes for shorter than a minute.
+    pub(crate) fn silent_since(&self, now: Timestamp) -> Timestamp {
+        let lifetime = self.jwks_max_age.max(SHORTEST_LIFETIME);
+        now.minus(lifetime * 2 + self.refresh_allowance)
+    }
+
     /// The instant from which nobody needs a key retired at `retired_at`.
     pub(crate) fn needed_until(&self, retired_at: Timestamp) -> Timestamp {
         retired_at.plus(self.token_life + self.leeway)
@@ -103,6 +111,10 @@ pub(crate) struct KeyFacts {
 pub(crate) enum Refusal {
     #[error("the key may sign from {at}")]
     TooEarly { at: Timestamp },
+    #[error("{behind} of {total} known verifiers have not proved a set with the key")]
+    VerifiersBehind { behind: i64, total: i64 },
+    #[error("more verifiers ask than are counted, so nothing is proved of all of them")]
+    VerifiersUncounted,
     #[error("the key is needed until {until}")]
     StillNeeded { until: Timestamp },
     #[error("the key signs; activate its successor, which retires it")]
@@ -144,6 +156,25 @@ pub(crate) fn activate(
     }
 }
 
+/// May the key begin to sign, if every verifier known is to hold it first? With no active key there is
+/// nothing to wait for, as in [`activate`].
+pub(crate) fn proved(
+    since_generation: i64,
+    has_active: bool,
+    holdings: &Holdings,
+) -> Result<(), Refusal> {
+    if !has_active || holdings.prove(since_generation) {
+        return Ok(());
+    }
+    match holdings.behind(since_generation) {
+        0 => Err(Refusal::VerifiersUncounted),
+        behind => Err(Refusal::VerifiersBehind {
+            behind,
+            total: holdings.total(),
+        }),
+    }
+}
+
 /// May the key, retired or revoked, be destroyed? `Ok(false)` when it is gone already.
 pub(crate) fn retire(key: &KeyFacts, now: Timestamp) -> Result<bool, Refusal> {
     match (key.state, key.needed_until) {
@@ -162,6 +193,9 @@ pub(crate) fn revoke(key: &KeyFacts) -> Result<bool, Refusal> {
         KeyState::Pending | KeyState::Published | KeyState::Active | KeyState::Retired => Ok(true),
     }
 }
+
+/// A verifier asks no oftener than it has to: once a minute, whatever `max-age` says.
+pub(crate) const SHORTEST_LIFETIME: Duration = Duration::from_secs(60);
 
 #[cfg(test)]
 mod tests;

@@ -12,24 +12,31 @@ use super::rotation::Refusal;
 use super::{KeyError, KeyRow, KeyState, KeyView};
 use crate::app::Shared;
 use crate::caller::Caller;
-use crate::discovery::cacheable;
+use crate::discovery::{Cacheable, cache_control, cacheable};
 use crate::extract::{JsonBody, PathText};
 use crate::idempotency::IdempotencyKey;
 use crate::problem::{Problem, ProblemCode};
 use crate::router::{created, replayed};
+use crate::sighting::{Anonymous, Holdings};
 
 /// `GET /.well-known/jwks.json`.
 pub(crate) async fn jwk_set(
     State(shared): State<Shared>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let set = &shared.keys.current()?.set;
+    let keys = shared.keys.current()?;
+    let set = &keys.set;
+    shared
+        .sightings
+        .note(&headers, keys.generation, &set.etag, shared.clock.now());
     Ok(cacheable(
-        &shared,
         &headers,
-        &set.etag,
-        "application/jwk-set+json",
-        set.bytes.clone(),
+        Cacheable {
+            etag: &set.etag,
+            content_type: "application/jwk-set+json",
+            cache_control: cache_control(&shared),
+            body: set.bytes.clone(),
+        },
     ))
 }
 
@@ -46,16 +53,38 @@ pub(crate) fn routes() -> Router<Shared> {
 #[derive(Debug, Serialize)]
 struct Keys {
     keys: Vec<KeyView>,
+    verifiers: Verifiers,
+}
+
+/// Who holds which generation of the set.
+#[derive(Debug, Serialize)]
+struct Verifiers {
+    #[serde(flatten)]
+    holdings: Holdings,
+    /// Those that have not proved the present generation.
+    behind: i64,
+    anonymous: Vec<Anonymous>,
 }
 
 async fn list(State(shared): State<Shared>, caller: Caller) -> Result<Response, Problem> {
     caller.require(SCOPE)?;
+    write_sightings(&shared).await?;
     let rows = commands::list(&shared.keys).await?;
-    let keys = rows
-        .iter()
-        .map(|row| KeyView::new(row, &shared.keys.timing))
-        .collect();
-    Ok(Json(Keys { keys }).into_response())
+    let holdings = commands::holdings(&shared.keys).await?;
+    let view = |row: &KeyRow| KeyView::new(row, &shared.keys.timing).held(row, &holdings);
+    let keys = rows.iter().map(view).collect();
+    let verifiers = Verifiers {
+        behind: holdings.behind(shared.keys.current()?.generation),
+        holdings,
+        anonymous: shared.sightings.anonymous(),
+    };
+    Ok(Json(Keys { keys, verifiers }).into_response())
+}
+
+/// So that what this process saw counts at once.
+async fn write_sightings(shared: &Shared) -> Result<(), Problem> {
+    let silent_since = shared.keys.timing.silent_since(shared.clock.now());
+    Ok(shared.sightings.flush(&shared.db, silent_since).await?)
 }
 
 #[derive(Debug, Deserialize)]
@@ -95,12 +124,25 @@ async fn publish(
     step(shared, caller, kid, Verb::Publish).await
 }
 
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ActivateKey {
+    /// Refuse while a known verifier has not proved that it holds the key.
+    wait_for_verifiers: Option<bool>,
+}
+
 async fn activate(
     shared: State<Shared>,
     caller: Caller,
     kid: PathText,
+    body: Option<JsonBody<ActivateKey>>,
 ) -> Result<Response, Problem> {
-    step(shared, caller, kid, Verb::Activate).await
+    let asked = body.map(|body| body.value).unwrap_or_default();
+    let wait_for_verifiers = asked.wait_for_verifiers == Some(true);
+    if wait_for_verifiers {
+        write_sightings(&shared).await?;
+    }
+    step(shared, caller, kid, Verb::Activate { wait_for_verifiers }).await
 }
 
 async fn retire(shared: State<Shared>, caller: Caller, kid: PathText) -> Result<Response, Problem> {
@@ -122,6 +164,8 @@ async fn step(
         .await
         .map_err(|error| refused(&shared, error))?;
     shared.keys.reload().await?;
+    // Status lists are signed by the key that is active now.
+    shared.lists.wake();
     Ok(Json(KeyView::new(&row, &shared.keys.timing)).into_response())
 }
 
@@ -164,6 +208,9 @@ fn refused(shared: &Shared, error: KeyError) -> Problem {
         KeyError::Refused(Refusal::TooEarly { at }) => {
             Problem::from(error).not_before("activatable_at", at, now)
         }
+        KeyError::Refused(Refusal::VerifiersBehind { behind, .. }) => {
+            Problem::from(error).member("behind", behind)
+        }
         KeyError::Refused(Refusal::StillNeeded { until }) => {
             Problem::from(error).not_before("needed_until", until, now)
         }
@@ -177,6 +224,9 @@ impl From<KeyError> for Problem {
         match error {
             KeyError::NotFound => refuse(ProblemCode::KeyNotFound),
             KeyError::Refused(Refusal::TooEarly { .. }) => refuse(ProblemCode::TooEarly),
+            KeyError::Refused(Refusal::VerifiersBehind { .. } | Refusal::VerifiersUncounted) => {
+                refuse(ProblemCode::VerifiersBehind)
+            }
             KeyError::Refused(Refusal::StillNeeded { .. } | Refusal::Signs) => {
                 refuse(ProblemCode::KeyStillNeeded)
             }

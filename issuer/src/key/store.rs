@@ -17,6 +17,8 @@ pub(crate) struct KeyRow {
     pub(crate) sealed_private: Option<Vec<u8>>,
     pub(crate) kek_id: Option<String>,
     pub(crate) created_at: Timestamp,
+    /// The first generation of the set that has the key, once it was published.
+    pub(crate) since_generation: i64,
     pub(crate) activated_at: Option<Timestamp>,
     pub(crate) retired_at: Option<Timestamp>,
     pub(crate) revoked_at: Option<Timestamp>,
@@ -95,6 +97,9 @@ pub(crate) async fn insert(
         ],
     )
     .await?;
+    if key.state.is_public() {
+        remember_publication(tx, tenant, key.kid).await?;
+    }
     Ok(())
 }
 
@@ -108,6 +113,18 @@ pub(crate) async fn publish(
     tx.execute(
         "UPDATE queue_signing_keys SET state = 'published', published_at = $3 WHERE tenant_id = $1 AND kid = $2",
         &[tenant.into(), kid.into(), now.into()],
+    )
+    .await?;
+    remember_publication(tx, tenant, kid).await
+}
+
+/// Remembers the present generation as the first that has the key; the change before has just made it.
+async fn remember_publication(tx: &mut Tx, tenant: Id, kid: &str) -> Result<(), DbError> {
+    tx.execute(
+        "INSERT INTO queue_key_publications (tenant_id, kid, generation)
+         SELECT tenant_id, $2, generation FROM queue_key_sets WHERE tenant_id = $1
+         ON CONFLICT (tenant_id, kid) DO NOTHING",
+        &[tenant.into(), kid.into()],
     )
     .await?;
     Ok(())
@@ -205,6 +222,7 @@ fn read(row: &Row) -> Result<KeyRow, DbError> {
         sealed_private: row.get("sealed_private")?,
         kek_id: row.get("kek_id")?,
         created_at: row.get("created_at")?,
+        since_generation: row.get("since_generation")?,
         activated_at: row.get("activated_at")?,
         retired_at: row.get("retired_at")?,
         revoked_at: row.get("revoked_at")?,
@@ -212,11 +230,14 @@ fn read(row: &Row) -> Result<KeyRow, DbError> {
     })
 }
 
-/// One statement, so that the generation and the keys belong together.
+/// One statement, so that the generation and the keys belong together. A key published by an issuer that
+/// did not remember when is in the present generation for certain.
 const SNAPSHOT: &str = "
     SELECT s.generation, k.kid, k.state, k.public_jwk, k.source, k.sealed_private, k.kek_id, k.created_at,
-           k.published_at, k.activated_at, k.retired_at, k.needed_until, k.revoked_at, k.destroyed_at
+           k.published_at, k.activated_at, k.retired_at, k.needed_until, k.revoked_at, k.destroyed_at,
+           COALESCE(p.generation, s.generation) AS since_generation
     FROM queue_key_sets s LEFT JOIN queue_signing_keys k ON k.tenant_id = s.tenant_id
+    LEFT JOIN queue_key_publications p ON p.tenant_id = k.tenant_id AND p.kid = k.kid
     WHERE s.tenant_id = $1
     ORDER BY k.created_at, k.kid";
 

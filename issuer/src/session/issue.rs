@@ -15,6 +15,7 @@ use crate::db::{DEFAULT_TENANT, Id, Tx};
 use crate::idempotency::Attempt;
 use crate::key::KeySnapshot;
 use crate::problem::{Problem, ProblemCode};
+use crate::status_list::{self, PUBLISHED_WITHIN, Place};
 use crate::telemetry;
 use crate::token::claims::Grant;
 use crate::token::{self, AccessToken, TokenError};
@@ -49,9 +50,14 @@ pub(crate) async fn issue(
     if is_new {
         keep(&mut tx, caller, &session, now).await?;
     }
+    let status = status_list::assign(&mut tx, session.id, shared.list_shape(), now).await?;
     let keys = shared.keys.as_of(&mut tx).await?;
-    let token = sign(shared, keys, grant(shared, &session, holder), now).await?;
+    let grant = grant(shared, &session, holder, status.place);
+    let token = sign(shared, keys, grant, now).await?;
     tx.commit().await?;
+    if status.opened {
+        shared.lists.settled(PUBLISHED_WITHIN).await;
+    }
     shared
         .metrics
         .count(telemetry::TOKENS_MINTED, &[("acr", session.acr.clone())]);
@@ -85,10 +91,12 @@ pub(crate) fn legacy_session(
     }
 }
 
+/// The session, held still until the transaction ends: a revocation that comes at the same time waits, and
+/// then finds the place whose bit it has to set.
 async fn find_live(tx: &mut Tx, id: &str, now: Timestamp) -> Result<SessionRow, Problem> {
     let missing = || Problem::new(ProblemCode::SessionEnded);
     let id = Id::parse(id).ok_or_else(missing)?;
-    let session = store::find(tx, id).await?.ok_or_else(missing)?;
+    let session = store::find_held(tx, id).await?.ok_or_else(missing)?;
     session.check_live(now)?;
     Ok(session)
 }
@@ -111,7 +119,7 @@ async fn keep(
     Ok(())
 }
 
-fn grant(shared: &Shared, session: &SessionRow, holder: Holder) -> Grant {
+fn grant(shared: &Shared, session: &SessionRow, holder: Holder, place: Place) -> Grant {
     Grant {
         issuer: shared.settings.url.clone(),
         audience: session.audience.clone(),
@@ -124,6 +132,7 @@ fn grant(shared: &Shared, session: &SessionRow, holder: Holder) -> Grant {
         amr: session.amr.clone(),
         roles: holder.roles,
         authz_ver: holder.authz_ver,
+        status: place.reference(&shared.settings.url),
         session_expires_at: session.expires_at,
     }
 }

@@ -19,6 +19,7 @@ use crate::extract::{JsonBody, PathId};
 use crate::idempotency::IdempotencyKey;
 use crate::problem::{Problem, ProblemCode};
 use crate::router::{created, replayed};
+use crate::status_list::PUBLISHED_WITHIN;
 use crate::telemetry;
 
 pub(crate) fn routes() -> Router<Shared> {
@@ -118,6 +119,7 @@ async fn revoke_session(shared: &Shared, caller: &Caller, sid: Id) -> Result<Ses
     }
     tx.commit().await?;
     if is_new {
+        shared.lists.settled(PUBLISHED_WITHIN).await;
         shared.metrics.count(
             telemetry::SESSIONS_REVOKED,
             &[("reason", "service".to_owned())],

@@ -54,13 +54,17 @@ pub(super) async fn insert(tx: &mut Tx, session: &SessionRow) -> Result<(), DbEr
 /// The session `id`.
 pub(super) async fn find(tx: &mut Tx, id: Id) -> Result<Option<SessionRow>, DbError> {
     let row = tx
-        .fetch_optional(
-            "SELECT id, customer_id, audience, client_id, acr, amr, auth_time, created_at, expires_at, revoked_at
-             FROM queue_sessions WHERE tenant_id = $1 AND id = $2",
-            &[DEFAULT_TENANT.into(), id.into()],
-        )
+        .fetch_optional(FIND, &[DEFAULT_TENANT.into(), id.into()])
         .await?;
     row.as_ref().map(read).transpose()
+}
+
+/// The session `id`, held still until the transaction ends.
+pub(super) async fn find_held(tx: &mut Tx, id: Id) -> Result<Option<SessionRow>, DbError> {
+    // SQLite's write transaction is the lock already.
+    tx.fetch_all(HOLD, &[DEFAULT_TENANT.into(), id.into()])
+        .await?;
+    find(tx, id).await
 }
 
 /// Revokes the session; false when it was revoked before.
@@ -102,6 +106,15 @@ fn read(row: &Row) -> Result<SessionRow, DbError> {
         revoked_at: row.get("revoked_at")?,
     })
 }
+
+const FIND: &str = "
+    SELECT id, customer_id, audience, client_id, acr, amr, auth_time, created_at, expires_at, revoked_at
+    FROM queue_sessions WHERE tenant_id = $1 AND id = $2";
+
+const HOLD: Sql = Sql::each(
+    "SELECT id FROM queue_sessions WHERE tenant_id = $1 AND id = $2 FOR UPDATE",
+    "SELECT id FROM queue_sessions WHERE tenant_id = $1 AND id = $2",
+);
 
 const HOLDER: Sql = Sql::each(
     "SELECT state, authz_ver FROM queue_customers WHERE tenant_id = $1 AND id = $2 FOR SHARE",

@@ -23,6 +23,7 @@ pub use raw::{REFERENCE, RawSettings, Reference};
 
 use crate::db::Target;
 use crate::flag::Flag;
+use crate::key::rotation::SHORTEST_LIFETIME;
 
 /// What the issuer runs with; made by [`Settings::resolve`] or [`Settings::from_env`].
 pub struct Settings {
@@ -43,6 +44,9 @@ pub struct Settings {
     pub(crate) jwks_max_age: Duration,
     pub(crate) refresh_allowance: Duration,
     pub(crate) leeway: Duration,
+    pub(crate) status_list_size: u32,
+    pub(crate) status_list_ttl: Duration,
+    pub(crate) status_list_subscribers: u32,
     pub(crate) idempotency_life: Duration,
     pub(crate) request_timeout: Duration,
     pub(crate) header_timeout: Duration,
@@ -251,6 +255,7 @@ impl Reader<'_> {
             self.read("database_url", value::database)?
         };
         let token_life = self.duration("token_life", SECOND * 30, HOUR)?;
+        let jwks_max_age = self.duration("jwks_max_age", SECOND, HOUR)?;
         Ok(Settings {
             url: self.read("url", value::issuer_url)?,
             listen: self.read("listen", value::address)?,
@@ -274,9 +279,14 @@ impl Reader<'_> {
             })?,
             token_life,
             session_life: self.duration("session_life", token_life, DAY * 90)?,
-            jwks_max_age: self.duration("jwks_max_age", SECOND, HOUR)?,
-            refresh_allowance: self.duration("refresh_allowance", SECOND, DAY)?,
+            jwks_max_age,
+            refresh_allowance: self.refresh_allowance(jwks_max_age)?,
             leeway: self.duration("leeway", Duration::ZERO, SECOND * 300)?,
+            status_list_size: self.read("status_list_size", value::list_size)?,
+            status_list_ttl: self.duration("status_list_ttl", SECOND, SECOND * 300)?,
+            status_list_subscribers: self.read("status_list_subscribers", |text| {
+                value::number(text, 0, 65_536)
+            })?,
             idempotency_life: self.duration("idempotency_life", SECOND * 60, DAY * 7)?,
             request_timeout: self.duration("request_timeout", TENTH, SECOND * 300)?,
             header_timeout: self.duration("header_timeout", TENTH, SECOND * 60)?,
@@ -317,6 +327,17 @@ impl Reader<'_> {
         most: Duration,
     ) -> Result<Duration, SettingsError> {
         self.read(name, |text| value::duration(text, least, most))
+    }
+
+    /// A verifier keeps a set for at least a minute: a key that signs earlier is one it cannot know.
+    fn refresh_allowance(&self, jwks_max_age: Duration) -> Result<Duration, SettingsError> {
+        let name = "refresh_allowance";
+        let allowance = self.duration(name, SECOND, DAY)?;
+        if jwks_max_age + allowance < SHORTEST_LIFETIME {
+            let what = "expected at least 60s together with jwks_max_age";
+            return Err(SettingsError::new(shown_name(name), what));
+        }
+        Ok(allowance)
     }
 
     /// The PEM text behind `signing_key`, wherever it lives.

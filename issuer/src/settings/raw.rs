@@ -104,10 +104,16 @@ declare! {
     plain session_life = "QUEUE_ISSUER_SESSION_LIFE" or "12h";
     /// How long caches may serve the JWK Set and discovery documents (`max-age`). 1s to 1h.
     plain jwks_max_age = "QUEUE_ISSUER_JWKS_MAX_AGE" or "300s";
-    /// Longest time a verifier keeps a set it fetched before it asks again; delays activation. 1s to 24h.
+    /// Longest time a verifier keeps a set it fetched before it asks again; delays activation. 1s to 24h, and with `jwks_max_age` at least 60s: no verifier asks oftener than that.
     plain refresh_allowance = "QUEUE_ISSUER_REFRESH_ALLOWANCE" or "300s";
     /// Tolerance verifiers give to time claims; delays activation and destruction of keys. 0s to 5m.
     plain leeway = "QUEUE_ISSUER_LEEWAY" or "30s";
+    /// Places of a new status list, one bit each; it closes when about half are taken. 1024 to 8388608, a multiple of 8.
+    plain status_list_size = "QUEUE_ISSUER_STATUS_LIST_SIZE" or "1048576";
+    /// How often verifiers ask for a newer status list (`ttl`); a revocation is seen everywhere within this and 1s. 1s to 5m.
+    plain status_list_ttl = "QUEUE_ISSUER_STATUS_LIST_TTL" or "5s";
+    /// Most verifiers that are told of new status lists at once; the others poll. 0 to 65536.
+    plain status_list_subscribers = "QUEUE_ISSUER_STATUS_LIST_SUBSCRIBERS" or "1024";
     /// How long the answer to an `Idempotency-Key` is remembered. 1m to 7d.
     plain idempotency_life = "QUEUE_ISSUER_IDEMPOTENCY_LIFE" or "24h";
     /// Longest time one request may take. 100ms to 5m.

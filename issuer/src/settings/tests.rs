@@ -163,3 +163,17 @@ fn empty_variables_count_as_absent() {
     assert!(settings.has_sqlite() && settings.kek.is_none());
     assert!(!settings.flag.is_visible(), "dark unless switched on");
 }
+
+#[test]
+fn a_verifier_has_a_minute_to_learn_of_a_key() {
+    let resolve = |max_age: &str, allowance: &str| {
+        let vars = [
+            ("QUEUE_ISSUER_JWKS_MAX_AGE", max_age),
+            ("QUEUE_ISSUER_REFRESH_ALLOWANCE", allowance),
+        ];
+        Settings::from_env(vars.map(|(name, value)| (name.to_owned(), value.to_owned())))
+    };
+    assert!(resolve("1s", "59s").is_ok() && resolve("59s", "1s").is_ok());
+    let error = resolve("1s", "58999ms").err().unwrap();
+    assert!(error.key().starts_with("QUEUE_ISSUER_REFRESH_ALLOWANCE"));
+}

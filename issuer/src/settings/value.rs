@@ -138,3 +138,13 @@ pub(super) fn number(text: &str, least: u32, most: u32) -> Result<u32, String> {
         .filter(|number| (least..=most).contains(number))
         .ok_or_else(|| format!("expected a whole number from {least} to {most}"))
 }
+
+/// Parses the size of a status list: whole bytes.
+pub(super) fn list_size(text: &str) -> Result<u32, String> {
+    let size = number(text, 1_024, 8_388_608)?;
+    if size % 8 == 0 {
+        Ok(size)
+    } else {
+        Err("expected a multiple of 8".to_owned())
+    }
+}

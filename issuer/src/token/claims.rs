@@ -2,11 +2,11 @@
 //!
 //! **Invariant:** `iss` comes from the settings, never from a request; `sub` is an id, never an address.
 //!
-//! RFC 9068 §2.2; contract §1. The `status` claim joins with the status lists.
+//! RFC 9068 §2.2; contract §1; Token Status List §6.2 for `status`.
 
 use std::time::Duration;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::clock::Timestamp;
 use crate::db::Id;
@@ -25,6 +25,8 @@ pub(crate) struct Grant {
     pub(crate) amr: Vec<String>,
     pub(crate) roles: Vec<String>,
     pub(crate) authz_ver: i64,
+    /// Where to look whether the session is revoked.
+    pub(crate) status: StatusReference,
     /// The token dies with its session.
     pub(crate) session_expires_at: Timestamp,
 }
@@ -47,6 +49,20 @@ pub(crate) struct Claims {
     pub(crate) scope: &'static str,
     pub(crate) roles: Vec<String>,
     pub(crate) authz_ver: i64,
+    pub(crate) status: Status,
+}
+
+/// The claim `status`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Status {
+    pub(crate) status_list: StatusReference,
+}
+
+/// A place in a status list, and where the list is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct StatusReference {
+    pub(crate) idx: i64,
+    pub(crate) uri: String,
 }
 
 impl Claims {
@@ -70,6 +86,9 @@ impl Claims {
             scope: SCOPE,
             roles: grant.roles.clone(),
             authz_ver: grant.authz_ver,
+            status: Status {
+                status_list: grant.status.clone(),
+            },
         }
     }
 }

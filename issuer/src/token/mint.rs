@@ -7,8 +7,7 @@
 use std::time::Duration;
 
 use super::claims::Claims;
-use crate::key::jwk_set::base64url;
-use crate::key::material::{MaterialError, SigningKey};
+use crate::key::material::{Kind, MaterialError, SigningKey};
 
 /// Why a token cannot be made.
 #[derive(Debug, thiserror::Error)]
@@ -23,14 +22,7 @@ pub(crate) enum MintError {
 
 /// Signs `claims` with `key`.
 pub(crate) fn mint(claims: &Claims, key: &SigningKey) -> Result<String, MintError> {
-    let payload = base64url(&serde_json::to_vec(claims)?);
-    let mut jws = String::with_capacity(MAX_BYTES);
-    jws.push_str(&key.header);
-    jws.push('.');
-    jws.push_str(&payload);
-    let signature = key.sign(jws.as_bytes())?;
-    jws.push('.');
-    jws.push_str(&base64url(&signature));
+    let jws = key.jws(Kind::AccessToken, &serde_json::to_vec(claims)?)?;
     if jws.len() > MAX_BYTES {
         return Err(MintError::TooLarge(jws.len()));
     }

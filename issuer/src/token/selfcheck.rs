@@ -6,7 +6,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use queue_verifier::{ConfigError, KeySource, Verifier};
+use aws_lc_rs::signature::{RSA_PKCS1_2048_8192_SHA256, RsaPublicKeyComponents};
+use jsonwebtoken::jwk::{AlgorithmParameters, JwkSet};
+use queue_verifier::{Algorithm, ConfigError, CryptoBackend, ErrorCode};
+use queue_verifier::{JwsVerifier, KeySource, Verifier};
 
 use super::claims::Claims;
 use crate::clock::Clock;
@@ -14,20 +17,28 @@ use crate::clock::Clock;
 /// A verifier over one published set.
 pub(crate) struct SelfCheck {
     verifier: Verifier,
+    jws: JwsVerifier,
+    set: JwkSet,
 }
 
 /// The verifier does not take the set.
 #[derive(Debug, thiserror::Error)]
-#[error("expected a set a verifier takes")]
-pub(crate) struct SetRefused(#[source] ConfigError);
+pub(crate) enum SetRefused {
+    #[error("expected a set a verifier takes")]
+    Config(#[source] ConfigError),
+    #[error("expected a JWK Set")]
+    Malformed(#[source] serde_json::Error),
+}
 
 /// The verifier does not take the token, or reads something else in it than was written.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum TokenRefused {
     #[error("the verifier refused it: {}", .0.code().as_str())]
     Verdict(#[source] queue_verifier::Error),
-    #[error("the verifier read another session in it")]
+    #[error("the verifier read something else in it")]
     Differs,
+    #[error("no published key verifies it")]
+    Signature,
 }
 
 impl SelfCheck {
@@ -37,12 +48,54 @@ impl SelfCheck {
         jwk_set: &str,
         clock: &Arc<dyn Clock>,
     ) -> Result<Self, SetRefused> {
+        let keys = KeySource::jwk_set(jwk_set);
+        let jws = JwsVerifier::new(&keys, &[Algorithm::RS256], CryptoBackend::AwsLcRs);
         let verifier = Verifier::builder(issuer, audiences.to_vec())
-            .keys(KeySource::jwk_set(jwk_set))
+            .keys(keys)
             .clock(Arc::new(VerifierClock(Arc::clone(clock))))
             .build()
-            .map_err(SetRefused)?;
-        Ok(Self { verifier })
+            .map_err(SetRefused::Config)?;
+        Ok(Self {
+            verifier,
+            jws: jws.map_err(SetRefused::Config)?,
+            set: serde_json::from_str(jwk_set).map_err(SetRefused::Malformed)?,
+        })
+    }
+
+    /// Accepts the signed status list `jws` as carrying `payload`.
+    ///
+    /// The verifier's signature layer takes a JWS as long as a token may be. A longer list, one with
+    /// thousands of revocations, is held against the same published key without it.
+    pub(crate) fn check_list(&self, jws: &str, payload: &[u8]) -> Result<(), TokenRefused> {
+        match self.jws.verify(jws) {
+            Ok(read) if read == payload => Ok(()),
+            Ok(_) => Err(TokenRefused::Differs),
+            Err(error) if error.code() == ErrorCode::TokenTooLarge => self
+                .verify_long(jws)
+                .filter(|read| read == payload)
+                .map(drop)
+                .ok_or(TokenRefused::Signature),
+            Err(error) => Err(TokenRefused::Verdict(error)),
+        }
+    }
+
+    /// The payload of `jws`, if a key of the set signed it.
+    fn verify_long(&self, jws: &str) -> Option<Vec<u8>> {
+        let decode = |text: &str| base64_simd::URL_SAFE_NO_PAD.decode_to_vec(text).ok();
+        let (input, signature) = jws.rsplit_once('.')?;
+        let (_, payload) = input.split_once('.')?;
+        let header = jsonwebtoken::decode_header(jws).ok()?;
+        let AlgorithmParameters::RSA(rsa) = &self.set.find(&header.kid?)?.algorithm else {
+            return None;
+        };
+        let key = RsaPublicKeyComponents {
+            n: decode(&rsa.n)?,
+            e: decode(&rsa.e)?,
+        };
+        let signature = decode(signature)?;
+        key.verify(&RSA_PKCS1_2048_8192_SHA256, input.as_bytes(), &signature)
+            .ok()?;
+        decode(payload)
     }
 
     /// Accepts `jws` as a relying service would, and as saying what `claims` say.
@@ -69,7 +122,8 @@ impl SelfCheck {
             && time(Some(session.expires_at()), claims.exp)
             && time(session.issued_at(), claims.iat)
             && time(session.auth_time(), claims.auth_time)
-            && time(session.authz_ver(), claims.authz_ver);
+            && time(session.authz_ver(), claims.authz_ver)
+            && session.claim("status").as_ref() == Some(&claims.status);
         if same {
             Ok(())
         } else {

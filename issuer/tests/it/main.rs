@@ -4,6 +4,7 @@
 
 mod customers;
 mod discovery;
+mod events;
 mod harness;
 mod http;
 mod key;
@@ -15,3 +16,5 @@ mod server;
 mod service_token;
 mod session;
 mod settings;
+mod sighting;
+mod status_list;

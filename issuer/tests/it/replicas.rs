@@ -5,12 +5,16 @@ use std::time::Duration;
 use ::http::Method;
 use serde_json::json;
 
+use crate::events::Events;
 use crate::harness::{Database, FakeClock, Issuer, eventually, look_into, on_both_engines};
+use crate::status_list::{bits, place, revoke};
 
 on_both_engines! {
     parallel_starts_on_an_empty_database_make_one_key
     key_change_is_seen_by_the_other
     mint_never_uses_a_key_another_process_revoked
+    revocation_is_seen_by_the_other_within_a_second
+    list_another_process_opened_is_found_at_once
 }
 
 async fn parallel_starts_on_an_empty_database_make_one_key(database: Database) {
@@ -31,7 +35,7 @@ async fn parallel_starts_on_an_empty_database_make_one_key(database: Database) {
         database
             .number("SELECT COUNT(*) FROM queue_schema_migrations")
             .await,
-        2
+        4
     );
 }
 
@@ -88,4 +92,32 @@ async fn mint_never_uses_a_key_another_process_revoked(database: Database) {
             .unwrap(),
     );
     assert_eq!(header["kid"], second);
+}
+
+async fn revocation_is_seen_by_the_other_within_a_second(database: Database) {
+    let clock = FakeClock::new();
+    let a = Issuer::start_with(&database, &[], clock.clone()).await;
+    let b = Issuer::start_with(&database, &[], clock).await;
+    let customer = a.customer("ada@example.com").await;
+    let minted = a.mint(&customer).await.expect(201);
+    let (path, idx) = place(&minted);
+    let mut events = Events::open(b.public, &format!("{path}/events"), &[]).await;
+    assert_eq!(events.next().await.unwrap().id, "0");
+    revoke(&a, &minted).await;
+    let told = tokio::time::timeout(Duration::from_secs(1), events.next());
+    assert_eq!(told.await.expect("within a second").unwrap().id, "1");
+    let (ours, theirs) = (a.get(&path).await, b.get(&path).await);
+    assert!(bits(&theirs)[idx]);
+    // The same version is the same bytes, whichever process signed it.
+    assert_eq!(ours.body, theirs.body);
+    assert_eq!(ours.header("etag"), theirs.header("etag"));
+}
+
+async fn list_another_process_opened_is_found_at_once(database: Database) {
+    let clock = FakeClock::new();
+    let a = Issuer::start_with(&database, &[], clock.clone()).await;
+    let b = Issuer::start_with(&database, &[], clock).await;
+    let customer = a.customer("ada@example.com").await;
+    let (path, _) = place(&a.mint(&customer).await.expect(201));
+    assert_eq!(b.get(&path).await.status.as_u16(), 200);
 }

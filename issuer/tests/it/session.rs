@@ -44,7 +44,7 @@ async fn session_is_minted(database: Database) {
         "iss": "http://localhost:4100", "aud": "raptor", "sub": customer, "client_id": "raptor",
         "iat": START, "exp": claims["exp"], "jti": claims["jti"], "sid": session["session_id"], "auth_time": START,
         "acr": "urn:queue:acr:legacy", "amr": [], "tenant_id": "00000000-0000-7000-8000-000000000001",
-        "scope": "customer", "roles": ["antlers-user"], "authz_ver": 1,
+        "scope": "customer", "roles": ["antlers-user"], "authz_ver": 1, "status": claims["status"],
     });
     assert_eq!(claims, expect);
     let life = claims["exp"].as_i64().unwrap() - START;
@@ -216,7 +216,7 @@ async fn idempotency_key_of_a_revoked_session_is_refused(database: Database) {
         .expect_problem(409, "session_ended");
 }
 
-async fn mint_with_key(issuer: &Issuer, customer: &str) -> crate::http::Answer {
+pub(crate) async fn mint_with_key(issuer: &Issuer, customer: &str) -> crate::http::Answer {
     let bearer = bearer(RAPTOR);
     let headers = [
         ("authorization", bearer.as_str()),

@@ -22,7 +22,7 @@ fn wrong_settings_end_with_64_and_name_the_key() {
     let database = Database::sqlite();
     let long = "x".repeat(40);
     let twin = [("QUEUE_SERVICE_TOKEN_VELVET", RAPTOR)];
-    let cases: [&[(&str, &str)]; 23] = [
+    let cases: [&[(&str, &str)]; 29] = [
         &[("QUEUE_ISSUER_URL", "http://example.com")],
         &[("QUEUE_ISSUER_URL", "https://example.com/")],
         &[("QUEUE_ISSUER_URL", "https://u:p@example.com")],
@@ -36,6 +36,15 @@ fn wrong_settings_end_with_64_and_name_the_key() {
         &[("QUEUE_ISSUER_TOKEN_LIFE", "2h")],
         &[("QUEUE_ISSUER_SESSION_LIFE", "1s")],
         &[("QUEUE_ISSUER_RSA_BITS", "1024")],
+        &[("QUEUE_ISSUER_STATUS_LIST_SIZE", "1016")],
+        &[("QUEUE_ISSUER_STATUS_LIST_SIZE", "1028")],
+        &[("QUEUE_ISSUER_STATUS_LIST_TTL", "999ms")],
+        &[("QUEUE_ISSUER_STATUS_LIST_TTL", "301s")],
+        &[("QUEUE_ISSUER_STATUS_LIST_SUBSCRIBERS", "65537")],
+        &[
+            ("QUEUE_ISSUER_REFRESH_ALLOWANCE", "58999ms"),
+            ("QUEUE_ISSUER_JWKS_MAX_AGE", "1s"),
+        ],
         &[("QUEUE_ISSUER_LOG_FORMAT", "xml")],
         &[("QUEUE_ISSUER_LOG", "=!=")],
         &[("FLAG_QUEUE_V1", "yes")],
@@ -159,13 +168,6 @@ fn reference_documents_every_key() {
 fn key_commands_obey_the_rules() {
     for database in [Database::sqlite(), Database::postgres()] {
         let keys = |args: &[&str]| run(&database, &[&["keys"], args].concat(), &[]);
-        let lines = |output: &Output| {
-            String::from_utf8(output.stdout.clone())
-                .unwrap()
-                .lines()
-                .map(str::to_owned)
-                .collect::<Vec<_>>()
-        };
         let before = keys(&["list"]);
         assert_eq!(
             before.status.code(),
@@ -212,4 +214,45 @@ fn key_commands_obey_the_rules() {
         assert!(lines(&keys(&["retire", &second]))[0].contains("destroyed"));
         assert_eq!(keys(&["revoke", "nothing"]).status.code(), Some(64));
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn activation_on_the_command_line_can_wait_for_verifiers() {
+    for database in [Database::sqlite(), Database::postgres()] {
+        let keys = |args: &[&str]| run(&database, &[&["keys"], args].concat(), &[]);
+        let new = || {
+            let made = lines(&keys(&["generate"]));
+            made[0].split(' ').next().unwrap().to_owned()
+        };
+        run(&database, &["migrate", "up"], &[]);
+        let (first, second) = (new(), new());
+        assert!(keys(&["activate", &first]).status.success());
+        let (now, ago) = if database.is_postgres() {
+            ("now()", "now() - INTERVAL '1 day'")
+        } else {
+            ("unixepoch() * 1000000", "(unixepoch() - 86400) * 1000000")
+        };
+        let arrange = format!(
+            "INSERT INTO queue_verifier_sightings VALUES ('00000000-0000-7000-8000-000000000001',
+                 'AAECAwQFBgcICQoLDA0ODw', 1, {now}, {now});
+             UPDATE queue_signing_keys SET published_at = {ago} WHERE kid = '{second}'"
+        );
+        database.execute(&arrange).await.unwrap();
+        let listed = lines(&keys(&["list"]));
+        for (kid, held) in [(&first, 1), (&second, 0)] {
+            let end = format!(", held by {held} of 1 verifiers");
+            let is_told = |line: &String| line.starts_with(kid) && line.ends_with(&end);
+            assert!(listed.iter().any(is_told), "{listed:?}");
+        }
+        let waiting = keys(&["activate", &second, "--wait-for-verifiers"]);
+        assert_eq!(waiting.status.code(), Some(2));
+        let message = String::from_utf8(waiting.stderr).unwrap();
+        assert!(message.contains("1 of 1 known verifiers"), "{message}");
+        assert!(lines(&keys(&["activate", &second]))[0].contains("active"));
+    }
+}
+
+fn lines(output: &Output) -> Vec<String> {
+    let text = String::from_utf8(output.stdout.clone()).unwrap();
+    text.lines().map(str::to_owned).collect()
 }

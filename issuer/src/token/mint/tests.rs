@@ -8,7 +8,7 @@ use crate::clock::{Clock, Timestamp};
 use crate::db::{DEFAULT_TENANT, Id};
 use crate::key::jwk_set::PublishedSet;
 use crate::key::material::{MaterialError, SigningKey};
-use crate::token::claims::{Claims, Grant};
+use crate::token::claims::{Claims, Grant, StatusReference};
 use crate::token::selfcheck::SelfCheck;
 
 const NOW: Timestamp = Timestamp::from_unix_seconds(1_795_478_400);
@@ -43,6 +43,10 @@ fn claims(roles: usize) -> Claims {
         amr: Vec::new(),
         roles: (0..roles).map(|n| format!("role-{n:03}")).collect(),
         authz_ver: 1,
+        status: StatusReference {
+            idx: 1_048_575,
+            uri: format!("https://id.example.com/status-lists/{}", Id::new(NOW)),
+        },
         session_expires_at: NOW.plus(Duration::from_secs(3_600)),
     };
     Claims::new(&grant, NOW, Duration::from_secs(300))

@@ -3,6 +3,8 @@
 //! **Invariant:** exit code 64 for what the operator wrote wrong, 1 for what went wrong, 2 for a refusal
 //! by the rules; a changing command takes `--dry-run` and then changes nothing.
 
+mod keys;
+
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -10,11 +12,9 @@ use std::sync::Arc;
 use clap::{Arg, ArgAction, ArgMatches, Command};
 
 use crate::app::{self, App, AppError};
-use crate::audit::Actor;
 use crate::clock::{Clock, SystemClock};
 use crate::db::migrate;
-use crate::key::commands::{self, Verb};
-use crate::key::{KeyError, KeyRow, KeyState, Keyring};
+use crate::key::KeyError;
 use crate::settings::{REFERENCE, RawSettings, Settings};
 
 /// What [`parse`] makes of the arguments.
@@ -70,7 +70,7 @@ impl Invocation {
         let done = match matches.subcommand() {
             Some(("check-config", _)) => Ok(settings.render()),
             Some(("migrate", rest)) => migrate_command(&settings, rest).await,
-            Some(("keys", rest)) => keys_command(&settings, clock, rest).await,
+            Some(("keys", rest)) => keys::run(&settings, clock, rest).await,
             _ => serve(settings, clock).await,
         };
         match done {
@@ -164,99 +164,6 @@ async fn migrate_command(settings: &Settings, matches: &ArgMatches) -> Result<St
     Ok(text)
 }
 
-async fn keys_command(
-    settings: &Settings,
-    clock: Arc<dyn Clock>,
-    matches: &ArgMatches,
-) -> Result<String, Failure> {
-    let (db, ring) = app::open_existing(settings, &clock).await?;
-    let done = match matches.subcommand() {
-        Some(("generate", rest)) => generate(&ring, rest).await,
-        Some((name, rest)) if verb(name).is_some() => step(&ring, name, rest).await,
-        _ => Ok(commands::list(&ring)
-            .await?
-            .iter()
-            .map(|row| line(row, &ring))
-            .collect()),
-    };
-    db.close().await;
-    done
-}
-
-async fn generate(ring: &Keyring, matches: &ArgMatches) -> Result<String, Failure> {
-    let state = if matches.get_flag("pending") {
-        KeyState::Pending
-    } else {
-        KeyState::Published
-    };
-    let made = commands::generate(ring)?;
-    if dry_run(matches) {
-        return Ok(format!(
-            "would add a {}-bit key as {state}\n",
-            ring.rsa_bits
-        ));
-    }
-    let mut tx = ring.db.begin().await.map_err(KeyError::from)?;
-    commands::insert(
-        &mut tx,
-        &made,
-        state,
-        &Actor::command_line(),
-        ring.clock.now(),
-    )
-    .await?;
-    tx.commit().await.map_err(KeyError::from)?;
-    let rows = commands::list(ring).await?;
-    Ok(rows
-        .iter()
-        .filter(|row| row.kid == made.kid)
-        .map(|row| line(row, ring))
-        .collect())
-}
-
-async fn step(ring: &Keyring, name: &str, matches: &ArgMatches) -> Result<String, Failure> {
-    let (Some(verb), Some(kid)) = (verb(name), matches.get_one::<String>("kid")) else {
-        return Err(Failure::Usage("expected a verb and a kid".to_owned()));
-    };
-    let row = commands::step(ring, kid, verb, &Actor::command_line(), dry_run(matches)).await?;
-    let prefix = if dry_run(matches) { "would be: " } else { "" };
-    Ok(format!("{prefix}{}", line(&row, ring)))
-}
-
-/// One key on one line: kid, state, and the time that matters next.
-fn line(row: &KeyRow, ring: &Keyring) -> String {
-    let next = match (
-        row.facts.state,
-        row.facts.published_at,
-        row.facts.needed_until,
-    ) {
-        (KeyState::Published, Some(at), _) => {
-            format!("activatable {}", ring.timing.activatable_at(at))
-        }
-        (KeyState::Active, ..) => row
-            .activated_at
-            .map_or_else(String::new, |at| format!("since {at}")),
-        (KeyState::Retired, _, Some(until)) => format!("needed until {until}"),
-        _ => format!("made {}", row.created_at),
-    };
-    format!(
-        "{} {:<9} {:<10} {next}\n",
-        row.kid,
-        row.facts.state.as_str(),
-        row.source
-    )
-}
-
-fn verb(name: &str) -> Option<Verb> {
-    match name {
-        "publish" => Some(Verb::Publish),
-        "activate" => Some(Verb::Activate),
-        "retire" => Some(Verb::Retire),
-        "revoke" => Some(Verb::Revoke),
-        _ => None,
-    }
-}
-
 fn dry_run(matches: &ArgMatches) -> bool {
     matches
         .try_get_one::<bool>("dry-run")
@@ -296,7 +203,7 @@ fn command() -> Command {
                 .about("Print the resolved settings, secrets redacted, and exit"),
         )
         .subcommand(migrate_definition())
-        .subcommand(keys_definition())
+        .subcommand(keys::definition())
 }
 
 fn migrate_definition() -> Command {
@@ -309,47 +216,6 @@ fn migrate_definition() -> Command {
                 .arg(dry_run_flag()),
         )
         .subcommand(Command::new("status").about("List what is applied"))
-}
-
-fn keys_definition() -> Command {
-    let kid = || {
-        Arg::new("kid")
-            .value_name("KID")
-            .required(true)
-            .allow_hyphen_values(true)
-    };
-    let pending = Arg::new("pending")
-        .long("pending")
-        .action(ArgAction::SetTrue)
-        .help("Hold the key back instead of publishing it");
-    let step = |name: &'static str, about: &'static str| {
-        Command::new(name)
-            .about(about)
-            .arg(kid())
-            .arg(dry_run_flag())
-    };
-    Command::new("keys")
-        .about("List and rotate the signing keys")
-        .subcommand(Command::new("list").about("List every key (the default)"))
-        .subcommand(
-            Command::new("generate")
-                .about("Add a key and publish it")
-                .arg(pending)
-                .arg(dry_run_flag()),
-        )
-        .subcommand(step("publish", "Put a pending key into the JWK Set"))
-        .subcommand(step(
-            "activate",
-            "Sign with a published key from now on; the active one retires",
-        ))
-        .subcommand(step(
-            "retire",
-            "Destroy a retired key whose tokens are dead, or a revoked one",
-        ))
-        .subcommand(step(
-            "revoke",
-            "Emergency: take a key out of the JWK Set now, and its tokens with it",
-        ))
 }
 
 fn dry_run_flag() -> Arg {

@@ -1,0 +1,141 @@
+//! Status list: takes sessions, gives each a place in a published list whose bit tells verifiers that it is revoked.
+//!
+//! **Invariant:** the bit is set in the transaction that revokes, by the database itself, however the
+//! session is revoked; what is published follows the database and is never ahead of it.
+//! **Invariant:** a place belongs to one session for as long as its list is published, and is random.
+//! **Invariant:** a signed list leaves only after the published key set verified it.
+//!
+//! Token Status List (draft-ietf-oauth-status-list-21).
+
+mod events;
+mod list;
+mod publisher;
+pub(crate) mod routes;
+mod signed;
+mod store;
+
+use std::time::Duration;
+
+use aws_lc_rs::rand;
+
+use crate::app::Shared;
+use crate::clock::Timestamp;
+use crate::db::{Db, DbError, Id, Tx};
+use crate::problem::{Problem, ProblemCode};
+use crate::token::claims::StatusReference;
+
+pub(crate) use publisher::{Lists, Publisher, follow};
+
+/// Where a session's bit is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Place {
+    pub(crate) list: Id,
+    pub(crate) idx: i64,
+}
+
+impl Place {
+    /// The place as a token names it.
+    pub(crate) fn reference(self, issuer: &str) -> StatusReference {
+        StatusReference {
+            idx: self.idx,
+            uri: uri(issuer, self.list),
+        }
+    }
+}
+
+/// A session's place, and whether its list is new.
+pub(crate) struct Assigned {
+    pub(crate) place: Place,
+    pub(crate) opened: bool,
+}
+
+/// How lists are made.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Shape {
+    /// Places of a new list.
+    pub(crate) size: u32,
+    /// How long the last token of a session can still be accepted after a list has closed.
+    pub(crate) longest: Duration,
+}
+
+/// The place of `session`, which gets one if it has none.
+///
+/// Sixteen taken places in a row say that the list is filled to about a half, without anyone having
+/// counted: with n places that happens first at a share of about (17/n)^(1/17). Then the next list is
+/// opened, so the expected number of tries stays below two and no counter is written by every mint.
+pub(crate) async fn assign(
+    tx: &mut Tx,
+    session: Id,
+    shape: Shape,
+    now: Timestamp,
+) -> Result<Assigned, Problem> {
+    if let Some(place) = store::place(tx, session).await? {
+        let opened = false;
+        return Ok(Assigned { place, opened });
+    }
+    let mut opened = false;
+    for _ in 0..LISTS {
+        let Some((list, size)) = store::open_list(tx).await? else {
+            opened |= store::open(tx, i64::from(shape.size), now).await?;
+            continue;
+        };
+        for _ in 0..TRIES {
+            let idx = random_below(size)?;
+            let place = Place { list, idx };
+            if store::take(tx, session, place).await? {
+                return Ok(Assigned { place, opened });
+            }
+        }
+        store::close(tx, list, now, shape.longest).await?;
+    }
+    // Others filled and closed each list first; the caller may simply try again.
+    Err(Problem::new(ProblemCode::DatabaseUnavailable))
+}
+
+/// Retires a closed list if its last session is dead, or says when to look again.
+async fn retire(shared: &Shared, list: Id) -> Result<(), DbError> {
+    let now = shared.clock.now();
+    let last = store::last_expiry(&shared.db, list).await?;
+    let dead = last.map(|at| at.plus(shared.settings.leeway));
+    let mut tx = shared.db.begin().await?;
+    match dead {
+        Some(at) if at > now => store::postpone(&mut tx, list, at).await?,
+        _ => {
+            store::retire(&mut tx, list, now).await?;
+            store::remove_places(&mut tx, BATCH).await?;
+        }
+    }
+    tx.commit().await
+}
+
+/// Removes the places of retired lists, a batch at a time.
+pub(crate) async fn sweep(db: &Db) -> Result<(), DbError> {
+    let mut tx = db.begin().await?;
+    store::remove_places(&mut tx, BATCH).await?;
+    tx.commit().await
+}
+
+/// The URL of a list, which is its `sub`.
+fn uri(issuer: &str, list: Id) -> String {
+    format!("{issuer}/status-lists/{list}")
+}
+
+/// A random place; `size` is small beside 2^64, so that no place is likelier than another by more than 2^-40.
+fn random_below(size: i64) -> Result<i64, Problem> {
+    let mut random = [0_u8; 8];
+    rand::fill(&mut random).map_err(Problem::fault)?;
+    let size = u64::try_from(size).unwrap_or(1).max(1);
+    Ok(i64::try_from(u64::from_be_bytes(random) % size).unwrap_or(0))
+}
+
+/// Taken places in a row after which a list is full enough.
+const TRIES: usize = 16;
+/// Places of retired lists to remove in one transaction.
+const BATCH: i64 = 10_000;
+/// How long an answer waits for what it changed to be published; it never depends on it.
+pub(crate) const PUBLISHED_WITHIN: Duration = Duration::from_millis(200);
+/// Lists to try, and to open between them.
+const LISTS: usize = 6;
+
+#[cfg(test)]
+mod tests;

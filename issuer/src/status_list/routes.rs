@@ -1,0 +1,96 @@
+//! The routes of status lists: `GET /status-lists`, `GET /status-lists/{id}`, `GET /status-lists/{id}/events`.
+//!
+//! Token Status List §8 and §9.
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use axum::{Router, routing};
+use bytes::Bytes;
+use http::header::{ACCESS_CONTROL_ALLOW_ORIGIN, CACHE_CONTROL};
+use http::{HeaderMap, HeaderValue};
+use serde_json::json;
+
+use super::{events, uri};
+use crate::app::Shared;
+use crate::discovery::{Cacheable, cacheable};
+use crate::extract::{PathId, sha256};
+use crate::problem::{Problem, ProblemCode};
+
+pub(crate) fn routes() -> Router<Shared> {
+    Router::new()
+        .route("/status-lists", routing::get(aggregation))
+        .route("/status-lists/{id}", routing::get(list))
+        .route("/status-lists/{id}/events", routing::get(subscribe))
+}
+
+/// `GET /status-lists`: the lists there are (§9.3).
+async fn aggregation(
+    State(shared): State<Shared>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let ids = shared.lists.ids().into_iter();
+    let uris: Vec<String> = ids.map(|id| uri(&shared.settings.url, id)).collect();
+    let body = Bytes::from(json!({ "status_lists": uris }).to_string());
+    let digest: String = sha256(&body)
+        .iter()
+        .take(8)
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
+    let etag = HeaderValue::from_str(&format!("\"{digest}\"")).map_err(Problem::fault)?;
+    Ok(cacheable(
+        &headers,
+        Cacheable {
+            etag: &etag,
+            content_type: "application/json",
+            cache_control: cache_control(&shared),
+            body,
+        },
+    ))
+}
+
+/// `GET /status-lists/{id}`: the signed list.
+async fn list(
+    State(shared): State<Shared>,
+    PathId(id): PathId,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let published = shared.lists.find(id).await.ok_or_else(not_found)?;
+    let signed = published.borrow().clone();
+    let signed = signed.ok_or_else(|| Problem::new(ProblemCode::KeyUnavailable))?;
+    Ok(cacheable(
+        &headers,
+        Cacheable {
+            etag: &signed.etag,
+            content_type: "application/statuslist+jwt",
+            cache_control: cache_control(&shared),
+            body: signed.bytes.clone(),
+        },
+    ))
+}
+
+/// `GET /status-lists/{id}/events`: says when there is a newer version.
+async fn subscribe(State(shared): State<Shared>, PathId(id): PathId) -> Result<Response, Problem> {
+    let published = shared.lists.find(id).await.ok_or_else(not_found)?;
+    let place = Arc::clone(&shared.lists.subscribers)
+        .try_acquire_owned()
+        .map_err(|_| Problem::new(ProblemCode::StatusListSubscribersFull))?;
+    let stream = events::stream(published, shared.lists.draining(), place);
+    let headers = [
+        (CACHE_CONTROL, HeaderValue::from_static("no-store")),
+        (ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*")),
+    ];
+    Ok((headers, stream).into_response())
+}
+
+/// A shared cache keeps a list for one second, so that behind a CDN too a verifier that polls every `ttl`
+/// sees a revocation within `ttl` + 1 s.
+fn cache_control(shared: &Shared) -> String {
+    let ttl = shared.settings.status_list_ttl.as_secs();
+    format!("public, max-age={ttl}, s-maxage=1")
+}
+
+fn not_found() -> Problem {
+    Problem::new(ProblemCode::StatusListNotFound)
+}

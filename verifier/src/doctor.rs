@@ -49,9 +49,10 @@ impl Verifier {
                 party.as_ref().map_err(Clone::clone),
             );
         }
-        let Ok(Party { policy, keys }) = party else {
+        let Ok(party) = party else {
             return;
         };
+        let Party { policy, keys } = party;
         let header = checks.note(
             "header",
             "alg, typ, crit, kid",
@@ -92,8 +93,17 @@ impl Verifier {
                 .as_ref()
                 .err()
                 .and_then(|error| hint(error, &claims, policy));
+            let clock_notice = match &outcome {
+                Err(
+                    ClaimsError::Expired { .. }
+                    | ClaimsError::NotYetValid { .. }
+                    | ClaimsError::IssuedInFuture { .. },
+                ) => party.clock_notice(),
+                _ => None,
+            };
             checks.note("claims", check.name, outcome);
             checks.add_to_last(hint);
+            checks.add_to_last(clock_notice);
         }
     }
 }

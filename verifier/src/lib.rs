@@ -45,6 +45,8 @@ pub mod errors {
     pub use crate::key::fetch::RefreshError;
     pub use crate::key::jwk::JwkSetError;
     pub use crate::key::pem::PemError;
+    #[cfg(feature = "fetch")]
+    pub use crate::key::snapshot::SnapshotError;
     pub use crate::key::{JwkRefused, KeyError, Kid};
     pub use crate::signature::SignatureError;
     pub use crate::token::TokenError;
@@ -54,5 +56,7 @@ pub mod errors {
 pub mod report {
     pub use crate::doctor::{CheckReport, Outcome, Report};
     pub use crate::health::{IssuerStatus, KeyStatus, RefreshStatus, RefusedKey, Status};
+    #[cfg(feature = "fetch")]
+    pub use crate::key::snapshot::{SnapshotState, SnapshotStatus};
     pub use crate::session::{Facts, Freshness, KeySetState, StatusState};
 }

@@ -37,10 +37,7 @@ async fn a_leaked_key_is_dead_under_every_entry() {
 #[tokio::test]
 async fn an_etag_counts_only_where_it_came_from() {
     let (old, new) = (Forge::new("k1"), Forge::new("k2"));
-    let tagged = |key: &Forge| Reply::Set {
-        document: jwk_set(&[key]),
-        etag: Some("\"g1\"".into()),
-    };
+    let tagged = |key: &Forge| Reply::set(jwk_set(&[key])).tagged("\"g1\"");
     let (first, second) = (
         KeyServer::start(tagged(&old)).await,
         KeyServer::start(tagged(&new)).await,

@@ -9,6 +9,7 @@ mod hazards;
 mod http_door;
 mod key_sets;
 mod keys;
+mod keys_order;
 mod oracle;
 mod pem;
 mod vectors;

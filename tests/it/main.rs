@@ -10,6 +10,7 @@ mod http_door;
 mod key_sets;
 mod keys;
 mod keys_order;
+mod keys_snapshot;
 mod keys_stories;
 mod oracle;
 mod pem;

@@ -95,7 +95,8 @@ pub(crate) enum Fetched {
 #[derive(Debug)]
 pub(crate) struct Offer {
     pub(crate) set: JwkSet,
-    pub(crate) document: Vec<u8>,
+    /// None when it holds a private key: then nothing keeps it.
+    pub(crate) document: Option<Vec<u8>>,
     pub(crate) digest: Digest,
     pub(crate) validator: Validator,
     pub(crate) stamp: Stamp,
@@ -215,10 +216,11 @@ impl Fetcher {
         validator: Validator,
         stamp: Stamp,
     ) -> Result<Offer, JwkSetError> {
+        let set = parse_set(&document, &self.algorithms, self.backend)?;
         Ok(Offer {
-            set: parse_set(&document, &self.algorithms, self.backend)?,
             digest: self.backend.sha256(&document),
-            document,
+            document: (!set.is_leaky).then_some(document),
+            set,
             validator,
             stamp,
         })

@@ -54,10 +54,7 @@ pub(crate) fn parse_set(
     // Whoever reads the set can sign with a leaked key, under whatever entry it is listed.
     if is_leaky {
         tracing::error!("key_set_publishes_a_private_key");
-        set.refuse_where(
-            |key| key.public.is_any_of(&leaked),
-            &JwkRefused::PrivateMembers,
-        );
+        set.leaks(&leaked);
     }
     if set.is_empty() {
         let reason = set.refused().next().map(|(_, reason)| reason.clone());

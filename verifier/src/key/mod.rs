@@ -139,6 +139,8 @@ pub(crate) struct JwkSet {
     refused: HashMap<String, JwkRefused>,
     /// Refused keys without a `kid`, and entries that are no key at all.
     refused_without_kid: Vec<JwkRefused>,
+    /// An entry has a private member: the document is no longer public.
+    is_leaky: bool,
     /// A bare public key: it was given as *the* key, so a `kid` says nothing about it.
     serves_any_kid: bool,
 }
@@ -194,12 +196,17 @@ impl JwkSet {
         self.refuse_where(|key| key.kid.as_deref() == Some(kid), reason);
     }
 
+    /// The document published the private half of the keys made of `materials`.
+    pub(crate) fn leaks(&mut self, materials: &[Vec<u8>]) {
+        self.is_leaky = true;
+        self.refuse_where(
+            |key| key.public.is_any_of(materials),
+            &JwkRefused::PrivateMembers,
+        );
+    }
+
     /// Refuses the keys that `is_refused` names.
-    pub(crate) fn refuse_where(
-        &mut self,
-        is_refused: impl Fn(&VerificationKey) -> bool,
-        reason: &JwkRefused,
-    ) {
+    fn refuse_where(&mut self, is_refused: impl Fn(&VerificationKey) -> bool, reason: &JwkRefused) {
         let kept = std::mem::take(&mut self.keys);
         self.by_kid.clear();
         for key in kept {

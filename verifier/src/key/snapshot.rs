@@ -210,6 +210,7 @@ impl Snapshot {
         vouched: Vouched,
         fetched_at: u64,
     ) -> Result<Vec<u8>, SnapshotError> {
+        let document = held.document.clone().ok_or(SnapshotError::PrivateKey)?;
         let etag = held.validator.etag.as_ref();
         let content = Content {
             issuer: self.issuer.clone(),
@@ -219,8 +220,7 @@ impl Snapshot {
             lifetime: vouched.lifetime.as_secs(),
             copy_age: held.copy_age.as_secs(),
             date: held.date,
-            jwk_set: String::from_utf8(held.document.clone())
-                .map_err(|_| SnapshotError::Unwritable)?,
+            jwk_set: String::from_utf8(document).map_err(|_| SnapshotError::Unwritable)?,
         };
         let content =
             serde_json::value::to_raw_value(&content).map_err(|_| SnapshotError::Unwritable)?;
@@ -338,6 +338,9 @@ pub enum SnapshotError {
     /// Past the greatest age allowed.
     #[error("expected a younger snapshot")]
     TooOld,
+    /// The issuer publishes a private key, which is not to lie about here as well.
+    #[error("expected a set without private keys, which is not written to a file")]
+    PrivateKey,
     /// The file could not be written.
     #[error("expected to write the snapshot file")]
     Unwritable,

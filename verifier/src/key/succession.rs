@@ -33,7 +33,7 @@ pub(crate) struct Succession {
 #[derive(Debug, Clone)]
 pub(crate) struct Held {
     pub(crate) validator: Validator,
-    pub(crate) document: Vec<u8>,
+    pub(crate) document: Option<Vec<u8>>,
     pub(crate) digest: Digest,
     /// Only where the `ETag` proves it.
     pub(crate) generation: Option<u64>,
@@ -114,7 +114,7 @@ impl Succession {
     ) -> Vec<String> {
         let held = Held {
             validator: offer.validator.clone(),
-            document: std::mem::take(&mut offer.document),
+            document: offer.document.take(),
             digest: offer.digest,
             generation: offer.generation(),
             vouched: asked.earlier_by(offer.stamp.copy_age),

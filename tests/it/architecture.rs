@@ -158,7 +158,7 @@ fn what_can_do_harm_is_named_in_one_place() {
         ("SystemTime::now", &["clock.rs"]),
         ("Instant::now", &["clock.rs"]),
         ("std::thread", &["background.rs", "blocking.rs"]),
-        ("std::fs", &["builder.rs"]),
+        ("std::fs", &["builder.rs", "key/snapshot.rs"]),
         ("std::env", &[]),
         ("std::process", &[]),
     ];

@@ -37,10 +37,7 @@ async fn a_leaked_key_is_dead_under_every_entry() {
 #[tokio::test]
 async fn an_etag_counts_only_where_it_came_from() {
     let (old, new) = (Forge::new("k1"), Forge::new("k2"));
-    let tagged = |key: &Forge| Reply::Set {
-        document: jwk_set(&[key]),
-        etag: Some("\"g1\"".into()),
-    };
+    let tagged = |key: &Forge| Reply::set(jwk_set(&[key])).tagged("\"g1\"");
     let (first, second) = (
         KeyServer::start(tagged(&old)).await,
         KeyServer::start(tagged(&new)).await,
@@ -83,4 +80,50 @@ async fn callers_who_refresh_together_share_a_fetch() {
     assert!((2..=3).contains(&hits), "{hits} fetches for 50 callers");
     assert!(world.verifier.refresh().await.is_ok());
     assert_eq!(world.server.hits(), hits + 1);
+}
+
+/// Whatever else is wrong with the entry, whoever reads the set can sign with the key.
+#[tokio::test]
+async fn a_leak_in_a_malformed_entry_kills_its_twin() {
+    let good = Forge::new("k9");
+    for (name, spoil) in [
+        ("kty", serde_json::json!({"kty": 7, "d": "AQAB"})),
+        ("no e", serde_json::json!({"e": null, "d": "AQAB"})),
+        (
+            "d no text",
+            serde_json::json!({"use": [], "d": {"deep": [[]]}}),
+        ),
+        (
+            "a kid of another type",
+            serde_json::json!({"kid": 1, "p": "AQAB"}),
+        ),
+    ] {
+        let world = World::start().await;
+        let mut leak = world.key.jwk();
+        for (member, value) in spoil.as_object().expect("an object") {
+            leak[member] = value.clone();
+        }
+        let set = serde_json::json!({"keys": [world.key.jwk(), leak, good.jwk()]});
+        world.server.says(Reply::set(set.to_string()));
+        world.verifier.refresh().await.expect("one key is good");
+        let refused = world.validate(&world.key).unwrap_err();
+        assert_eq!(refused, ErrorCode::KeyUnusable, "{name}");
+        assert!(world.validate(&good).is_ok(), "{name}");
+    }
+}
+
+#[tokio::test]
+async fn a_leak_under_a_repeated_or_padded_modulus_kills_its_twin() {
+    let (world, good) = (World::start().await, Forge::new("k9"));
+    let n = world.key.jwk()["n"].as_str().expect("text").to_owned();
+    for leak in [
+        format!(r#"{{"kty":"RSA","n":"{n}","n":"AQAB","e":"AQAB","d":"AQAB"}}"#),
+        format!(r#"{{"kty":"RSA","n":"{n}==","e":"AQAB","d":"AQAB"}}"#),
+    ] {
+        let set = format!(r#"{{"keys":[{},{leak},{}]}}"#, world.key.jwk(), good.jwk());
+        world.server.says(Reply::set(set));
+        world.verifier.refresh().await.expect("one key is good");
+        let refused = world.validate(&world.key).unwrap_err();
+        assert_eq!(refused, ErrorCode::KeyUnusable);
+    }
 }

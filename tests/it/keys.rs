@@ -236,18 +236,12 @@ async fn one_bad_key_is_skipped_and_named() {
 #[tokio::test]
 async fn an_unchanged_set_is_confirmed_by_its_etag() {
     let key = Forge::new("k1");
-    let set = Reply::Set {
-        document: jwk_set(&[&key]),
-        etag: Some("\"g1\"".into()),
-    };
+    let set = Reply::set(jwk_set(&[&key])).tagged("\"g1\"");
     let server = KeyServer::start(set).await;
     let clock = FakeClock::at(NOW);
     let verifier = verifier(&server, &clock);
     verifier.ready().await;
-    server.says(Reply::Set {
-        document: "not read".into(),
-        etag: Some("\"g1\"".into()),
-    });
+    server.says(Reply::set("not read").tagged("\"g1\""));
     clock.advance(100);
     verifier.refresh().await.expect("304");
     assert_eq!(

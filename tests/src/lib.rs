@@ -3,9 +3,9 @@
 
 pub mod clock;
 pub mod forge;
-pub mod key_server;
+pub mod issuer;
 pub mod vectors;
 
 pub use clock::FakeClock;
 pub use forge::{Claims, Forge};
-pub use key_server::{KeyServer, Reply};
+pub use issuer::{FakeIssuer, KeyServer, Reply};

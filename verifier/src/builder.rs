@@ -1,5 +1,7 @@
 //! Builder: settings → a [`Verifier`] that is right, or an error before anything starts.
 
+#[cfg(feature = "fetch")]
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,6 +19,8 @@ use crate::key::jwk::{self, JwkSetError};
 use crate::key::pem::{self, PemError};
 #[cfg(feature = "fetch")]
 use crate::key::refresh::Refresher;
+#[cfg(feature = "fetch")]
+use crate::key::snapshot::{Snapshot, SnapshotError};
 use crate::key::{JwkSet, KeySource, MAX_JWK_SET};
 use crate::party::{Keys, Party};
 use crate::policy::{
@@ -31,6 +35,10 @@ const DEFAULT_STALE_LIMIT: Duration = Duration::from_secs(3600);
 /// The most that can be set.
 const MAX_STALE_LIMIT: Duration = Duration::from_secs(24 * 3600);
 
+/// How old a snapshot file may be, unless set.
+#[cfg(feature = "fetch")]
+const DEFAULT_SNAPSHOT_MAX_AGE: Duration = Duration::from_secs(24 * 3600);
+
 /// Settings of a [`Verifier`]; made by [`Verifier::builder`].
 #[derive(Debug)]
 #[must_use = "a builder does nothing until `build`"]
@@ -42,6 +50,10 @@ pub struct Builder {
     profile: Profile,
     leeway: Duration,
     stale_limit: Duration,
+    #[cfg(feature = "fetch")]
+    snapshot: Option<PathBuf>,
+    #[cfg(feature = "fetch")]
+    snapshot_max_age: Duration,
     require: Require,
     backend: CryptoBackend,
     clock: Arc<dyn Clock>,
@@ -59,6 +71,10 @@ impl Builder {
             profile: Profile::default(),
             leeway: DEFAULT_LEEWAY,
             stale_limit: DEFAULT_STALE_LIMIT,
+            #[cfg(feature = "fetch")]
+            snapshot: None,
+            #[cfg(feature = "fetch")]
+            snapshot_max_age: DEFAULT_SNAPSHOT_MAX_AGE,
             require: Require::default(),
             backend: CryptoBackend::default(),
             clock: Arc::new(SystemClock),
@@ -95,6 +111,23 @@ impl Builder {
     /// at most 24 h.
     pub fn stale_limit(mut self, limit: Duration) -> Self {
         self.stale_limit = limit;
+        self
+    }
+
+    /// A file of this issuer's keys that outlives the process and is shared with the others of this
+    /// host: N processes make one fetch, and a start needs no issuer. This user alone may be able to
+    /// write its folder. It counts for keys from the network only; default: none.
+    #[cfg(feature = "fetch")]
+    pub fn snapshot(mut self, path: impl Into<PathBuf>) -> Self {
+        self.snapshot = Some(path.into());
+        self
+    }
+
+    /// How old the keys of a snapshot file may be, by the wall clock and whatever the stale limit;
+    /// default 24 h.
+    #[cfg(feature = "fetch")]
+    pub fn snapshot_max_age(mut self, max_age: Duration) -> Self {
+        self.snapshot_max_age = max_age;
         self
     }
 
@@ -221,8 +254,16 @@ impl Builder {
     #[cfg(feature = "fetch")]
     fn fetched(&self, fetcher: Fetcher) -> Result<Keys, ConfigError> {
         let cache = Arc::new(KeyCache::empty(self.stale_limit));
-        let (refresher, worker) =
-            Refresher::new(fetcher, Arc::clone(&cache), Arc::clone(&self.clock));
+        let snapshot = self.snapshot.clone().map(|path| {
+            let (issuer, max_age) = (self.issuer.clone(), self.snapshot_max_age);
+            Snapshot::open(path, issuer, max_age, self.leeway, self.backend)
+        });
+        let (refresher, worker) = Refresher::new(
+            fetcher,
+            Arc::clone(&cache),
+            Arc::clone(&self.clock),
+            snapshot.transpose()?,
+        );
         background::start(vec![worker]).map_err(|_| ConfigError::Thread)?;
         Ok(Keys::fetched(cache, refresher))
     }
@@ -289,6 +330,10 @@ pub enum ConfigError {
     #[cfg(feature = "fetch")]
     #[error(transparent)]
     Refresh(#[from] RefreshError),
+    /// The snapshot file must not be used.
+    #[cfg(feature = "fetch")]
+    #[error(transparent)]
+    Snapshot(#[from] SnapshotError),
     /// Two parts of the settings speak for one issuer.
     #[error("expected each issuer once")]
     IssuerTwice,
@@ -318,6 +363,8 @@ impl ConfigError {
             Self::Pem(_) => "config_public_key_unusable",
             #[cfg(feature = "fetch")]
             Self::Fetch(_) | Self::Refresh(_) => "config_jwks_uri_unusable",
+            #[cfg(feature = "fetch")]
+            Self::Snapshot(_) => "config_snapshot_unusable",
             Self::IssuerTwice => "config_issuer_repeated",
             Self::NoNetwork => "config_fetch_not_built",
             Self::NoIssuer => "config_issuer_missing",

@@ -2,13 +2,20 @@
 //!
 //! **Invariant:** claims are judged by the wall clock ([`Clock::now`]); ages, lifetimes and
 //! budgets by the monotonic clock ([`Clock::monotonic`]), so that a wall-clock jump never
-//! makes a key set younger or older than it is.
+//! makes a key set younger or older than it is. Where the system has such a clock (Linux), it goes
+//! on while the machine sleeps (hazard V41).
 
 use std::fmt::Debug;
 use std::future::Future;
 use std::pin::Pin;
+#[cfg(not(target_os = "linux"))]
 use std::sync::LazyLock;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+#[cfg(not(target_os = "linux"))]
+use std::time::Instant;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+/// Longest wait for a timer that stands still while the machine sleeps.
+const LONGEST_NAP: Duration = Duration::from_secs(15);
 
 /// Source of time for a verifier; [`SystemClock`] outside tests.
 pub trait Clock: Send + Sync + Debug {
@@ -40,14 +47,45 @@ impl Clock for SystemClock {
             .map_or(0, |since| since.as_secs())
     }
 
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "the one reader of the monotonic clock"
-    )]
     fn monotonic(&self) -> Duration {
-        Instant::now().duration_since(*START)
+        since_start()
+    }
+
+    /// In naps: a timer does not count the time the machine slept, the clock does.
+    fn sleep(&self, duration: Duration) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+        let until = since_start().saturating_add(duration);
+        Box::pin(async move {
+            while let Some(left) = until
+                .checked_sub(since_start())
+                .filter(|left| !left.is_zero())
+            {
+                tokio::time::sleep(left.min(LONGEST_NAP)).await;
+            }
+        })
     }
 }
 
-#[expect(clippy::disallowed_methods, reason = "the zero of the monotonic clock")]
-static START: LazyLock<Instant> = LazyLock::new(Instant::now);
+/// Time since the machine started, asleep or awake.
+#[cfg(target_os = "linux")]
+fn since_start() -> Duration {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
+    // Neither part is ever negative; reading zero instead would make keys young again.
+    Duration::new(
+        time.tv_sec.unsigned_abs(),
+        u32::try_from(time.tv_nsec).unwrap_or(0),
+    )
+}
+
+/// Time since the process first looked, awake.
+#[cfg(not(target_os = "linux"))]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the one reader of the monotonic clock"
+)]
+fn since_start() -> Duration {
+    static START: LazyLock<Instant> = LazyLock::new(Instant::now);
+    Instant::now().duration_since(*START)
+}
+
+#[cfg(test)]
+mod tests;

@@ -52,7 +52,8 @@ impl Verifier {
         let Ok(party) = party else {
             return;
         };
-        let Party { policy, keys } = &self.inner().parties[party];
+        let party = &self.inner().parties[party];
+        let Party { policy, keys } = party;
         let header = checks.note(
             "header",
             "alg, typ, crit, kid",
@@ -93,8 +94,17 @@ impl Verifier {
                 .as_ref()
                 .err()
                 .and_then(|error| hint(error, &claims, policy));
+            let clock_notice = match &outcome {
+                Err(
+                    ClaimsError::Expired { .. }
+                    | ClaimsError::NotYetValid { .. }
+                    | ClaimsError::IssuedInFuture { .. },
+                ) => party.clock_notice(),
+                _ => None,
+            };
             checks.note("claims", check.name, outcome);
             checks.add_to_last(hint);
+            checks.add_to_last(clock_notice);
         }
     }
 }

@@ -7,23 +7,32 @@
 //! RFC 9110 §13.1.2, RFC 9111 §5.2.2.
 
 use std::net::IpAddr;
-use std::sync::Arc;
-use std::time::Duration;
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, UNIX_EPOCH};
 
-use reqwest::header::{ACCEPT, AGE, CACHE_CONTROL, ETAG, HeaderMap, HeaderName, IF_NONE_MATCH};
+use reqwest::header::{
+    ACCEPT, AGE, CACHE_CONTROL, DATE, ETAG, HeaderMap, HeaderName, IF_NONE_MATCH,
+};
 use reqwest::{Client, Response, StatusCode};
+use rustls::RootCertStore;
 use rustls_platform_verifier::BuilderVerifierExt as _;
 
 pub(crate) use reqwest::Url;
 pub(crate) use reqwest::header::HeaderValue;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
-const TOTAL_TIMEOUT: Duration = Duration::from_secs(5);
+/// Until the whole of an answer is here, or of several that are asked for together.
+pub(crate) const TOTAL_TIMEOUT: Duration = Duration::from_secs(5);
+/// Names the asking verifier, one name for each that is built (docs/threat-model.md).
+const QUEUE_VERIFIER: HeaderName = HeaderName::from_static("queue-verifier");
 
 /// Asks one party's documents.
 #[derive(Debug, Clone)]
 pub(crate) struct Http {
-    client: Client,
+    /// Trusts no certificate: it speaks http, on loopback.
+    plain: Client,
+    /// With the machine's trust store, read when the first https URL needs it.
+    secure: Arc<OnceLock<Client>>,
 }
 
 /// What is asked for.
@@ -36,6 +45,10 @@ pub(crate) struct Question<'a> {
     pub(crate) etag: Option<&'a HeaderValue>,
     /// Most bytes of a body.
     pub(crate) most: usize,
+    /// Whether a cache on the way must ask the origin first (RFC 9111 §5.2.1.4).
+    pub(crate) revalidate: bool,
+    /// Who asks, where the publisher counts it.
+    pub(crate) verifier: Option<&'a HeaderValue>,
 }
 
 /// A good answer.
@@ -57,12 +70,31 @@ pub(crate) enum Answer {
 pub(crate) struct Headers(HeaderMap);
 
 impl Http {
-    /// Sets TLS up.
+    /// Sets the connections up.
     ///
     /// # Errors
-    /// When the machine's trust store cannot be read.
+    /// When TLS cannot be set up.
     pub(crate) fn new() -> Result<Self, FetchError> {
-        Ok(Self { client: client()? })
+        let no_trust = |tls: TlsBuilder| Ok(tls.with_root_certificates(RootCertStore::empty()));
+        Ok(Self {
+            plain: client(no_trust)?,
+            secure: Arc::default(),
+        })
+    }
+
+    /// What `url` is asked with.
+    ///
+    /// # Errors
+    /// When it is https and the machine's trust store cannot be read.
+    pub(crate) fn client_for(&self, url: &Url) -> Result<&Client, FetchError> {
+        if url.scheme() == "http" {
+            return Ok(&self.plain);
+        }
+        if let Some(client) = self.secure.get() {
+            return Ok(client);
+        }
+        let client = client(TlsBuilder::with_platform_verifier)?;
+        Ok(self.secure.get_or_init(|| client))
     }
 
     /// Asks once.
@@ -71,11 +103,17 @@ impl Http {
     /// Whatever kept a whole answer from arriving.
     pub(crate) async fn get(&self, question: Question<'_>) -> Result<Answer, FetchError> {
         let mut request = self
-            .client
+            .client_for(question.url)?
             .get(question.url.clone())
             .header(ACCEPT, question.accept);
         if let Some(etag) = question.etag {
             request = request.header(IF_NONE_MATCH, etag);
+        }
+        if question.revalidate {
+            request = request.header(CACHE_CONTROL, "no-cache");
+        }
+        if let Some(verifier) = question.verifier {
+            request = request.header(QUEUE_VERIFIER, verifier);
         }
         let sent = request.send().await;
         let response = sent.map_err(|error| FetchError::transport(&error))?;
@@ -103,8 +141,19 @@ impl Headers {
                 .then(|| seconds.trim_matches('"').parse().ok())
                 .flatten()
         })?;
-        let age = self.text(AGE).and_then(|age| age.parse().ok()).unwrap_or(0);
-        Some(Duration::from_secs(max_age).saturating_sub(Duration::from_secs(age)))
+        Some(Duration::from_secs(max_age).saturating_sub(self.age()))
+    }
+
+    /// How long the answer lay in a cache, by the cache's word; zero from the origin itself.
+    pub(crate) fn age(&self) -> Duration {
+        let seconds = self.text(AGE).and_then(|age| age.parse().ok()).unwrap_or(0);
+        Duration::from_secs(seconds)
+    }
+
+    /// When the origin made the answer, by its own clock; Unix seconds.
+    pub(crate) fn date(&self) -> Option<u64> {
+        let date = httpdate::parse_http_date(self.text(DATE)?).ok()?;
+        Some(date.duration_since(UNIX_EPOCH).ok()?.as_secs())
     }
 
     fn text(&self, name: HeaderName) -> Option<&str> {
@@ -112,11 +161,16 @@ impl Headers {
     }
 }
 
-fn client() -> Result<Client, FetchError> {
+type TlsBuilder = rustls::ConfigBuilder<rustls::ClientConfig, rustls::WantsVerifier>;
+type TrustingBuilder = rustls::ConfigBuilder<rustls::ClientConfig, rustls::client::WantsClientCert>;
+
+fn client(
+    trust: impl FnOnce(TlsBuilder) -> Result<TrustingBuilder, rustls::Error>,
+) -> Result<Client, FetchError> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let mut tls = rustls::ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
-        .and_then(rustls::ConfigBuilder::with_platform_verifier)
+        .and_then(trust)
         .map_err(|_| FetchError::Tls)?
         .with_no_client_auth();
     tls.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];

@@ -1,6 +1,5 @@
 //! Health: what a verifier knows about its keys, and waiting for it to know enough.
 
-#[cfg(feature = "fetch")]
 use std::time::Duration;
 
 use serde::Serialize;
@@ -12,9 +11,15 @@ use crate::clock::Clock;
 use crate::key::fetch::RefreshError;
 #[cfg(feature = "fetch")]
 use crate::key::refresh::Refresher;
+#[cfg(feature = "fetch")]
+use crate::key::snapshot::SnapshotStatus;
 use crate::party::Party;
 use crate::session::KeySetState;
 use crate::verifier::{Inner, Verifier};
+
+/// `Date` counts whole seconds, and the answer was under way for a while.
+#[cfg(feature = "fetch")]
+const CLOCK_TICK: u64 = 2;
 
 impl Verifier {
     /// Whether tokens of every issuer could be judged now.
@@ -67,22 +72,49 @@ impl Party {
                     reason: reason.to_string(),
                 })
                 .collect(),
-            refresh: self.refresh_status(),
+            refresh: self.refresh_status(clock.monotonic()),
         }
     }
 
     #[cfg(feature = "fetch")]
-    fn refresh_status(&self) -> Option<RefreshStatus> {
+    fn refresh_status(&self, now: Duration) -> Option<RefreshStatus> {
         let progress = self.keys.refresher()?.progress();
+        let notice = self.clock_notice();
         Some(RefreshStatus {
             attempts: progress.attempts,
             failures_in_a_row: progress.failures_in_a_row,
             last_error: progress.last_error.map(|error| error.to_string()),
+            next_in: progress.next_at.saturating_sub(now).as_secs(),
+            etag: progress.etag,
+            generation: progress.generation,
+            superseded: progress.superseded,
+            alarms: progress.alarms,
+            clock_offset: progress.clock_offset,
+            clock_notice: notice,
+            snapshot: progress.snapshot,
         })
     }
 
     #[cfg(not(feature = "fetch"))]
-    const fn refresh_status(&self) -> Option<RefreshStatus> {
+    const fn refresh_status(&self, _: Duration) -> Option<RefreshStatus> {
+        None
+    }
+
+    /// What to say when this clock and the issuer's are so far apart that good tokens come near to
+    /// being refused.
+    #[cfg(feature = "fetch")]
+    pub(crate) fn clock_notice(&self) -> Option<String> {
+        let offset = self.keys.refresher()?.progress().clock_offset?;
+        let apart = offset.unsigned_abs();
+        if apart <= (self.policy.leeway / 2).max(CLOCK_TICK) {
+            return None;
+        }
+        let side = if offset > 0 { "behind" } else { "ahead of" };
+        Some(format!("this clock is about {apart} s {side} the issuer's"))
+    }
+
+    #[cfg(not(feature = "fetch"))]
+    pub(crate) const fn clock_notice(&self) -> Option<String> {
         None
     }
 }
@@ -189,4 +221,21 @@ pub struct RefreshStatus {
     pub failures_in_a_row: u32,
     /// What the last one failed with.
     pub last_error: Option<String>,
+    /// Seconds to the next scheduled fetch.
+    pub next_in: u64,
+    /// The `ETag` of the set at hand, cut to 64 characters.
+    pub etag: Option<String>,
+    /// The generation of the set at hand, where its `ETag` proves one.
+    pub generation: Option<u64>,
+    /// Answers refused for being older than the set at hand.
+    pub superseded: u64,
+    /// `kid`s that were seen with two materials: neither verifies until the verifier is built anew.
+    pub alarms: Vec<String>,
+    /// The issuer's clock less this one, seconds; none when the issuer sends no `Date`.
+    pub clock_offset: Option<i64>,
+    /// Set when the clocks are further apart than half the leeway.
+    pub clock_notice: Option<String>,
+    /// None where no snapshot file was asked for.
+    #[cfg(feature = "fetch")]
+    pub snapshot: Option<SnapshotStatus>,
 }

@@ -2,6 +2,9 @@
 //!
 //! It says nothing about a session: use [`Verifier`](crate::Verifier) to let somebody in.
 
+#[cfg(feature = "fetch")]
+use std::time::Duration;
+
 use crate::algorithm::Algorithm;
 use crate::builder::{self, ConfigError};
 use crate::error::Error;
@@ -9,7 +12,7 @@ use crate::error::Error;
 use crate::fetch::FetchError;
 use crate::header::ProtectedHeader;
 #[cfg(feature = "fetch")]
-use crate::key::fetch::{Fetched, Fetcher};
+use crate::key::fetch::{Ask, Fetched, Fetcher};
 use crate::key::{JwkSet, KeySource};
 use crate::policy::{HeaderPolicy, TypRule};
 use crate::signature::{self, CryptoBackend};
@@ -72,9 +75,9 @@ fn fetch_once(
         .enable_all()
         .build();
     let runtime = runtime.map_err(|_| ConfigError::Thread)?;
-    match runtime.block_on(fetcher.fetch())? {
-        Fetched::Set { set, .. } => Ok(set),
-        Fetched::NotModified { .. } => Err(FetchError::Status { status: 304 }.into()),
+    match runtime.block_on(fetcher.fetch(Ask::default(), Duration::ZERO))? {
+        Fetched::Set(offer) => Ok(offer.set),
+        Fetched::NotModified(_) => Err(FetchError::Status { status: 304 }.into()),
     }
 }
 

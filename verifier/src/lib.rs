@@ -46,6 +46,8 @@ pub mod errors {
     pub use crate::key::fetch::RefreshError;
     pub use crate::key::jwk::JwkSetError;
     pub use crate::key::pem::PemError;
+    #[cfg(feature = "fetch")]
+    pub use crate::key::snapshot::SnapshotError;
     pub use crate::key::{JwkRefused, KeyError, Kid};
     pub use crate::signature::SignatureError;
     pub use crate::token::TokenError;
@@ -57,5 +59,7 @@ pub mod report {
     pub use crate::health::{
         IssuerStatus, KeyStatus, RefreshStatus, RefusedKey, RememberedStatus, Status,
     };
+    #[cfg(feature = "fetch")]
+    pub use crate::key::snapshot::{SnapshotState, SnapshotStatus};
     pub use crate::session::{Freshness, KeySetState, StatusState};
 }

@@ -101,5 +101,28 @@ impl CryptoBackend {
     }
 }
 
+#[cfg(feature = "fetch")]
+impl CryptoBackend {
+    /// SHA-256 (FIPS 180-4) of `bytes`.
+    pub(crate) fn sha256(self, bytes: &[u8]) -> [u8; 32] {
+        match self {
+            #[cfg(feature = "ring")]
+            Self::Ring => ring::sha256(bytes),
+            #[cfg(feature = "aws-lc-rs")]
+            Self::AwsLcRs => aws_lc::sha256(bytes),
+        }
+    }
+
+    /// Sixteen bytes that nobody can guess; `None` when the system has none to give.
+    pub(crate) fn random(self) -> Option<[u8; 16]> {
+        match self {
+            #[cfg(feature = "ring")]
+            Self::Ring => ring::random(),
+            #[cfg(feature = "aws-lc-rs")]
+            Self::AwsLcRs => aws_lc::random(),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests;

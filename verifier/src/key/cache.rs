@@ -8,6 +8,8 @@ use std::time::Duration;
 
 use arc_swap::{ArcSwapOption, Guard};
 
+#[cfg(feature = "fetch")]
+use super::succession::Moment;
 use super::{JwkSet, KeyError};
 use crate::clock::Clock;
 
@@ -29,15 +31,20 @@ struct Snapshot {
 enum Age {
     /// Given as settings; it has no age.
     Static,
-    /// Confirmed at a moment (monotonic) for a lifetime.
-    #[cfg_attr(
-        not(feature = "fetch"),
-        expect(dead_code, reason = "only a fetched set ages")
-    )]
-    Since {
-        confirmed_at: Duration,
-        lifetime: Duration,
-    },
+    /// Vouched for at a moment.
+    #[cfg(feature = "fetch")]
+    Since(Vouched),
+}
+
+/// When the issuer last vouched for a set, and what that is worth.
+#[cfg(feature = "fetch")]
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Vouched {
+    pub(crate) at: Moment,
+    /// Fresh until then.
+    pub(crate) lifetime: Duration,
+    /// Never used past this age, whatever the stale limit says.
+    pub(crate) hard_limit: Duration,
 }
 
 impl KeyCache {
@@ -71,16 +78,15 @@ impl KeyCache {
         };
         let freshness = match age {
             Age::Static => KeySetFreshness::FRESH,
-            Age::Since {
-                confirmed_at,
-                lifetime,
-            } => {
-                let age = clock.monotonic().saturating_sub(confirmed_at);
-                if age > lifetime + self.stale_limit {
+            #[cfg(feature = "fetch")]
+            Age::Since(vouched) => {
+                let age = vouched.at.age(clock.monotonic());
+                let most = vouched.lifetime.saturating_add(self.stale_limit);
+                if age > most.min(vouched.hard_limit) {
                     return Err(KeyError::SetUnavailable);
                 }
                 KeySetFreshness {
-                    is_stale: age > lifetime,
+                    is_stale: age > vouched.lifetime,
                     age,
                 }
             }
@@ -103,24 +109,21 @@ impl KeyCache {
 #[cfg(feature = "fetch")]
 impl KeyCache {
     /// Replaces the set.
-    pub(crate) fn replace(&self, set: JwkSet, confirmed_at: Duration, lifetime: Duration) {
-        self.store(Arc::new(set), confirmed_at, lifetime);
+    pub(crate) fn replace(&self, set: JwkSet, vouched: Vouched) {
+        self.store(Arc::new(set), vouched);
     }
 
     /// The issuer says that the set has not changed; false when there is none to confirm.
-    pub(crate) fn confirm(&self, confirmed_at: Duration, lifetime: Duration) -> bool {
+    pub(crate) fn confirm(&self, vouched: Vouched) -> bool {
         let Some(snapshot) = self.snapshot.load_full() else {
             return false;
         };
-        self.store(Arc::clone(&snapshot.set), confirmed_at, lifetime);
+        self.store(Arc::clone(&snapshot.set), vouched);
         true
     }
 
-    fn store(&self, set: Arc<JwkSet>, confirmed_at: Duration, lifetime: Duration) {
-        let age = Age::Since {
-            confirmed_at,
-            lifetime,
-        };
+    fn store(&self, set: Arc<JwkSet>, vouched: Vouched) {
+        let age = Age::Since(vouched);
         self.snapshot.store(Some(Arc::new(Snapshot { set, age })));
     }
 }

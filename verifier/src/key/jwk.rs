@@ -2,9 +2,11 @@
 //!
 //! RFC 7517 §4, RFC 7518 §6, RFC 8037 §2.
 
+use std::fmt;
+
 use base64_simd::URL_SAFE_NO_PAD;
-use serde::Deserialize;
-use serde::de::IgnoredAny;
+use serde::de::{IgnoredAny, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
 use super::{JwkSet, MAX_JWK_SET, MAX_KEYS, PublicKey, VerificationKey};
@@ -30,8 +32,12 @@ pub(crate) fn parse_set(
         });
     }
     let mut set = JwkSet::default();
-    let mut leaked = Vec::new();
+    let (mut is_leaky, mut leaked) = (false, Vec::new());
     for entry in raw.keys {
+        if let Some(material) = leaked_material(entry) {
+            is_leaky = true;
+            leaked.extend(material);
+        }
         let Ok(jwk) = serde_json::from_str::<RawJwk>(entry.get()) else {
             let kid = serde_json::from_str::<KidOnly>(entry.get())
                 .ok()
@@ -40,18 +46,15 @@ pub(crate) fn parse_set(
             continue;
         };
         let kid = jwk.kid.clone();
-        if !jwk.private.is_empty() {
-            leaked.extend(jwk.public_key());
-        }
         match jwk.bind(allowed, backend) {
             Ok(key) => set.admit(key),
             Err(reason) => set.refuse(kid, reason),
         }
     }
     // Whoever reads the set can sign with a leaked key, under whatever entry it is listed.
-    for public in &leaked {
-        tracing::warn!("key_set_publishes_a_private_key");
-        set.revoke(public);
+    if is_leaky {
+        tracing::error!("key_set_publishes_a_private_key");
+        set.leaks(&leaked);
     }
     if set.is_empty() {
         let reason = set.refused().next().map(|(_, reason)| reason.clone());
@@ -71,6 +74,63 @@ struct KidOnly {
     kid: Option<String>,
 }
 
+/// `n` and `x` of an entry with a private member, however malformed the rest of it is.
+fn leaked_material(entry: &RawValue) -> Option<Vec<Vec<u8>>> {
+    let Members(members) = serde_json::from_str(entry.get()).ok()?;
+    let is_private = |(name, value): &(String, &RawValue)| {
+        PRIVATE_MEMBERS.contains(&name.as_str()) && value.get() != "null"
+    };
+    if !members.iter().any(is_private) {
+        return None;
+    }
+    let public = members
+        .iter()
+        .filter(|(name, _)| name == "n" || name == "x");
+    let readable = public
+        .filter_map(|(_, value)| serde_json::from_str::<String>(value.get()).ok())
+        .filter_map(|text| lenient_bytes(&text));
+    Some(readable.collect())
+}
+
+/// What a careless reader would take `text` for: padded, or of the other alphabet, or with
+/// leading zeros.
+fn lenient_bytes(text: &str) -> Option<Vec<u8>> {
+    let text = text
+        .trim_end_matches('=')
+        .replace('+', "-")
+        .replace('/', "_");
+    let bytes = URL_SAFE_NO_PAD.decode_to_vec(text).ok()?;
+    let zeros = bytes.iter().take_while(|byte| **byte == 0).count();
+    Some(bytes[zeros..].to_vec())
+}
+
+/// Every member of an object, repeated ones too.
+struct Members<'a>(Vec<(String, &'a RawValue)>);
+
+impl<'de> Deserialize<'de> for Members<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(MembersVisitor)
+    }
+}
+
+struct MembersVisitor;
+
+impl<'de> Visitor<'de> for MembersVisitor {
+    type Value = Members<'de>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<Self::Value, M::Error> {
+        let mut members = Vec::new();
+        while let Some(member) = map.next_entry()? {
+            members.push(member);
+        }
+        Ok(Members(members))
+    }
+}
+
 #[derive(Deserialize)]
 struct RawJwk {
     kty: String,
@@ -88,6 +148,9 @@ struct RawJwk {
 }
 
 /// Members only a private or symmetric key has (RFC 7518 §6.2.2, §6.3.2, §6.4.1).
+const PRIVATE_MEMBERS: [&str; 8] = ["d", "p", "q", "dp", "dq", "qi", "oth", "k"];
+
+/// Those of [`PRIVATE_MEMBERS`] that an entry has.
 #[derive(Deserialize)]
 struct PrivateMembers {
     d: Option<IgnoredAny>,
@@ -248,6 +311,10 @@ pub enum JwkRefused {
     /// No `alg`, and several allowed algorithms would fit.
     #[error("the key has no `alg` and several allowed algorithms fit")]
     NoAlgorithm,
+    /// The `kid` was published with other material before: which of the two is the issuer's
+    /// cannot be told.
+    #[error("the kid was published with other key material before")]
+    MaterialChanged,
     /// Several different keys share the `kid`.
     #[error("several keys share the kid")]
     Ambiguous,

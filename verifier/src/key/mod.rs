@@ -10,12 +10,20 @@ pub(crate) mod cache;
 #[cfg(feature = "fetch")]
 pub(crate) mod fetch;
 pub(crate) mod jwk;
+#[cfg(feature = "fetch")]
+mod keeper;
 pub(crate) mod pem;
 #[cfg(feature = "fetch")]
 pub(crate) mod refresh;
+#[cfg(feature = "fetch")]
+pub(crate) mod snapshot;
 pub(crate) mod source;
 #[cfg(feature = "fetch")]
+pub(crate) mod succession;
+#[cfg(feature = "fetch")]
 pub(crate) mod unknown;
+#[cfg(feature = "fetch")]
+mod worker;
 
 use std::collections::HashMap;
 use std::fmt;
@@ -60,6 +68,18 @@ impl PublicKey {
             (Some(_), Some(_)) => Err(JwkRefused::NoAlgorithm),
             (None, _) => Err(JwkRefused::OtherAlgorithm),
         }
+    }
+
+    /// Whether one of `materials` is this key's: its modulus, or the x of its point.
+    fn is_any_of(&self, materials: &[Vec<u8>]) -> bool {
+        let ours = match self {
+            Self::Rsa { n, .. } => n.as_slice(),
+            // The tag, then both coordinates, of equal length.
+            Self::Ec { point, .. } => &point[1..point.len().div_ceil(2)],
+            Self::Ed25519 { x } => x.as_slice(),
+        };
+        let zeros = ours.iter().take_while(|byte| **byte == 0).count();
+        materials.iter().any(|material| *material == ours[zeros..])
     }
 
     /// Whether `algorithm` can be done with this kind of key (RFC 7518 §3.1).
@@ -144,6 +164,8 @@ pub(crate) struct JwkSet {
     refused: HashMap<String, JwkRefused>,
     /// Refused keys without a `kid`, and entries that are no key at all.
     refused_without_kid: Vec<JwkRefused>,
+    /// An entry has a private member: the document is no longer public.
+    is_leaky: bool,
     /// A bare public key: it was given as *the* key, so a `kid` says nothing about it.
     serves_any_kid: bool,
 }
@@ -185,13 +207,41 @@ impl JwkSet {
         }
     }
 
-    /// Refuses every key of this material: its private half is known.
-    pub(crate) fn revoke(&mut self, public: &PublicKey) {
+    /// What each `kid` stands for.
+    #[cfg(feature = "fetch")]
+    fn material(&self) -> Vec<(String, Vec<PublicKey>)> {
+        let public = |places: &Vec<usize>| {
+            let keys = places.iter().map(|&at| self.keys[at].public.clone());
+            keys.collect()
+        };
+        let named = self.by_kid.iter();
+        named
+            .map(|(kid, places)| (kid.clone(), public(places)))
+            .collect()
+    }
+
+    /// Refuses every key under `kid`.
+    #[cfg(feature = "fetch")]
+    fn kill(&mut self, kid: &str, reason: &JwkRefused) {
+        self.refuse_where(|key| key.kid.as_deref() == Some(kid), reason);
+    }
+
+    /// The document published the private half of the keys made of `materials`.
+    pub(crate) fn leaks(&mut self, materials: &[Vec<u8>]) {
+        self.is_leaky = true;
+        self.refuse_where(
+            |key| key.public.is_any_of(materials),
+            &JwkRefused::PrivateMembers,
+        );
+    }
+
+    /// Refuses the keys that `is_refused` names.
+    fn refuse_where(&mut self, is_refused: impl Fn(&VerificationKey) -> bool, reason: &JwkRefused) {
         let kept = std::mem::take(&mut self.keys);
         self.by_kid.clear();
         for key in kept {
-            if key.public == *public {
-                self.refuse(key.kid, JwkRefused::PrivateMembers);
+            if is_refused(&key) {
+                self.refuse(key.kid, reason.clone());
             } else {
                 self.admit(key);
             }

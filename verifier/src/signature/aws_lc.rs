@@ -1,5 +1,7 @@
 //! Signatures by AWS-LC.
 
+#[cfg(feature = "fetch")]
+use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{
     self, ParsedPublicKey, RsaParameters, RsaPublicKeyComponents, VerificationAlgorithm,
 };
@@ -43,4 +45,17 @@ fn ec_parameters(algorithm: Algorithm) -> Option<&'static dyn VerificationAlgori
         Algorithm::ES384 => Some(&signature::ECDSA_P384_SHA384_FIXED),
         _ => None,
     }
+}
+
+#[cfg(feature = "fetch")]
+pub(super) fn sha256(bytes: &[u8]) -> [u8; 32] {
+    let mut digest = [0; 32];
+    digest.copy_from_slice(aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, bytes).as_ref());
+    digest
+}
+
+#[cfg(feature = "fetch")]
+pub(super) fn random() -> Option<[u8; 16]> {
+    let random = aws_lc_rs::rand::generate(&SystemRandom::new()).ok()?;
+    Some(random.expose())
 }

@@ -86,3 +86,16 @@ fn is_on_curve(algorithm: Algorithm, point: &[u8]) -> Option<()> {
     let theirs = agreement::UnparsedPublicKey::new(curve, point);
     agreement::agree_ephemeral(ours, &theirs, |_| ()).ok()
 }
+
+#[cfg(feature = "fetch")]
+pub(super) fn sha256(bytes: &[u8]) -> [u8; 32] {
+    let mut digest = [0; 32];
+    digest.copy_from_slice(ring::digest::digest(&ring::digest::SHA256, bytes).as_ref());
+    digest
+}
+
+#[cfg(feature = "fetch")]
+pub(super) fn random() -> Option<[u8; 16]> {
+    let random = ring::rand::generate(&SystemRandom::new()).ok()?;
+    Some(random.expose())
+}

@@ -7,6 +7,7 @@
 
 mod checks;
 mod raw;
+mod status;
 
 use std::time::Duration;
 
@@ -15,6 +16,7 @@ use crate::signature::VerifiedPayload;
 use crate::token::CompactJws;
 pub(crate) use checks::{CHECKS, Question, judge_again, judge_required};
 pub(crate) use raw::{NumericDate, RawClaims, Stated, Times};
+pub(crate) use status::ListReference;
 
 /// A claims set that passed every check.
 #[derive(Debug)]
@@ -46,6 +48,11 @@ impl<'a> Claims<'a> {
             judge_required(&question)?;
         }
         Ok(Self(claims))
+    }
+
+    /// Which entry of which status list speaks of the token.
+    pub(crate) fn status_list(&self) -> Option<&ListReference<'a>> {
+        self.0.status_list()
     }
 
     /// The members, all of the right type.

@@ -13,6 +13,7 @@ use crate::key::Kid;
 use crate::party::Party;
 use crate::policy::ValidationPolicy;
 use crate::signature;
+use crate::status::StatusFreshness;
 use crate::token::CompactJws;
 use crate::verifier::Verifier;
 
@@ -49,7 +50,12 @@ impl Verifier {
                 party.as_ref().map_err(Clone::clone),
             );
         }
-        let Ok(Party { policy, keys }) = party else {
+        let Ok(Party {
+            policy,
+            keys,
+            status,
+        }) = party
+        else {
             return;
         };
         let header = checks.note(
@@ -94,6 +100,18 @@ impl Verifier {
                 .and_then(|error| hint(error, &claims, policy));
             checks.note("claims", check.name, outcome);
             checks.add_to_last(hint);
+        }
+        if checks.is_unverified {
+            // Nobody vouches for the list that the token names.
+            checks.skip::<()>("status", "status list");
+            return;
+        }
+        let now = clock.monotonic();
+        let found = status.find(claims.status_list(), now);
+        let found = found.and_then(|reference| Ok(reference.check(now)?));
+        let freshness = checks.note("status", "status list", found);
+        if let Some(StatusFreshness::Absent) = freshness {
+            checks.explain_last("not looked up: revocation shows when the token expires");
         }
     }
 }
@@ -173,7 +191,7 @@ pub struct Report {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct CheckReport {
-    /// The room of the walk: token, header, key, signature, claims.
+    /// The room of the walk: token, header, key, signature, claims, status.
     pub room: &'static str,
     /// What is looked at.
     pub check: &'static str,
@@ -243,6 +261,12 @@ impl Checks {
             detail,
         });
         None
+    }
+
+    fn explain_last(&mut self, detail: &str) {
+        if let Some(last) = self.done.last_mut() {
+            last.detail = Some(detail.to_owned());
+        }
     }
 
     fn add_to_last(&mut self, hint: Option<String>) {

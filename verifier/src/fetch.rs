@@ -10,7 +10,9 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use reqwest::header::{ACCEPT, AGE, CACHE_CONTROL, ETAG, HeaderMap, HeaderName, IF_NONE_MATCH};
+use reqwest::header::{
+    ACCEPT, AGE, CACHE_CONTROL, CONTENT_TYPE, ETAG, HeaderMap, HeaderName, IF_NONE_MATCH,
+};
 use reqwest::{Client, Response, StatusCode};
 use rustls_platform_verifier::BuilderVerifierExt as _;
 
@@ -19,6 +21,9 @@ pub(crate) use reqwest::header::HeaderValue;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 const TOTAL_TIMEOUT: Duration = Duration::from_secs(5);
+/// A stream of events is opened anew after so long.
+const STREAM_TIMEOUT: Duration = Duration::from_secs(24 * 3600);
+const EVENT_STREAM: &str = "text/event-stream";
 
 /// Asks one party's documents.
 #[derive(Debug, Clone)]
@@ -88,6 +93,49 @@ impl Http {
     }
 }
 
+impl Http {
+    /// Opens a stream of server-sent events.
+    ///
+    /// # Errors
+    /// Whatever kept it from opening.
+    pub(crate) async fn listen(&self, url: &Url) -> Result<EventStream, FetchError> {
+        let request = self.client.get(url.clone()).header(ACCEPT, EVENT_STREAM);
+        let sent = request.timeout(STREAM_TIMEOUT).send();
+        let sent = tokio::time::timeout(TOTAL_TIMEOUT, sent).await;
+        let sent = sent.map_err(|_| FetchError::Timeout)?;
+        let response = sent.map_err(|error| FetchError::transport(&error))?;
+        expect_ok(&response)?;
+        let media_type = response.headers().get(CONTENT_TYPE);
+        let is_stream = media_type
+            .and_then(|value| value.to_str().ok())
+            .is_some_and(|value| {
+                let essence = value.split(';').next().unwrap_or_default();
+                essence.trim().eq_ignore_ascii_case(EVENT_STREAM)
+            });
+        if is_stream {
+            Ok(EventStream(response))
+        } else {
+            Err(FetchError::MediaType)
+        }
+    }
+}
+
+/// An open stream of events; dropping it closes it.
+#[derive(Debug)]
+pub(crate) struct EventStream(Response);
+
+impl EventStream {
+    /// The next bytes; none at the end. Nothing is lost when the future is dropped.
+    ///
+    /// # Errors
+    /// When the connection broke.
+    pub(crate) async fn chunk(&mut self) -> Result<Option<Vec<u8>>, FetchError> {
+        let chunk = self.0.chunk().await;
+        let chunk = chunk.map_err(|error| FetchError::transport(&error))?;
+        Ok(chunk.map(Vec::from))
+    }
+}
+
 impl Headers {
     /// The validator of the document.
     pub(crate) fn etag(&self) -> Option<&HeaderValue> {
@@ -103,8 +151,13 @@ impl Headers {
                 .then(|| seconds.trim_matches('"').parse().ok())
                 .flatten()
         })?;
-        let age = self.text(AGE).and_then(|age| age.parse().ok()).unwrap_or(0);
-        Some(Duration::from_secs(max_age).saturating_sub(Duration::from_secs(age)))
+        Some(Duration::from_secs(max_age).saturating_sub(self.age()))
+    }
+
+    /// How old the answer was when it came: a cache on the way says so.
+    pub(crate) fn age(&self) -> Duration {
+        let seconds = self.text(AGE).and_then(|age| age.parse().ok());
+        Duration::from_secs(seconds.unwrap_or(0))
     }
 
     fn text(&self, name: HeaderName) -> Option<&str> {
@@ -162,12 +215,17 @@ fn is_loopback(host: &str) -> bool {
             .is_ok_and(|address| address.is_loopback())
 }
 
-async fn read(mut response: Response, most: usize) -> Result<Vec<u8>, FetchError> {
-    if response.status() != StatusCode::OK {
-        return Err(FetchError::Status {
-            status: response.status().as_u16(),
-        });
+fn expect_ok(response: &Response) -> Result<(), FetchError> {
+    match response.status() {
+        StatusCode::OK => Ok(()),
+        status => Err(FetchError::Status {
+            status: status.as_u16(),
+        }),
     }
+}
+
+async fn read(mut response: Response, most: usize) -> Result<Vec<u8>, FetchError> {
+    expect_ok(&response)?;
     let mut body = Vec::new();
     while let Some(chunk) = response
         .chunk()
@@ -204,6 +262,9 @@ pub enum FetchError {
         /// HTTP status.
         status: u16,
     },
+    /// An answer of another kind.
+    #[error("expected media type {EVENT_STREAM}")]
+    MediaType,
     /// A body beyond its bound.
     #[error("expected a body of at most {most} bytes")]
     TooLarge {

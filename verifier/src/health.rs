@@ -1,6 +1,6 @@
 //! Health: what a verifier knows about its keys, and waiting for it to know enough.
 
-#[cfg(feature = "fetch")]
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::Serialize;
@@ -13,7 +13,11 @@ use crate::key::fetch::RefreshError;
 #[cfg(feature = "fetch")]
 use crate::key::refresh::Refresher;
 use crate::party::Party;
-use crate::session::KeySetState;
+use crate::session::{KeySetState, StatusState};
+use crate::status::StatusFreshness;
+#[cfg(feature = "fetch")]
+use crate::status::fetched::Push;
+use crate::status::slot::ListSlot;
 use crate::verifier::{Inner, Verifier};
 
 impl Verifier {
@@ -58,7 +62,28 @@ impl Party {
                 })
                 .collect(),
             refresh: self.refresh_status(),
+            status_lists: self.status_lists(clock.monotonic()),
         }
+    }
+
+    fn status_lists(&self, now: Duration) -> Vec<StatusListStatus> {
+        let describe = |slot: &Arc<ListSlot>| {
+            let freshness = slot.freshness(now).unwrap_or(StatusFreshness::Absent);
+            let mut status = StatusListStatus {
+                uri: slot.uri().to_owned(),
+                state: freshness.into(),
+                age: freshness.age().map(|age| age.as_secs()),
+                size: slot.len(),
+                etag: None,
+                push: "off",
+                attempts: 0,
+                failures_in_a_row: 0,
+                last_error: None,
+            };
+            status.note_progress(slot);
+            status
+        };
+        self.status.slots().iter().map(describe).collect()
     }
 
     #[cfg(feature = "fetch")]
@@ -105,7 +130,7 @@ impl Verifier {
         outcome
     }
 
-    fn refreshers(&self) -> impl Iterator<Item = &Refresher> {
+    fn refreshers(&self) -> impl Iterator<Item = &Arc<Refresher>> {
         let parties = self.inner().parties.iter();
         parties.filter_map(|party| party.keys.refresher())
     }
@@ -135,6 +160,8 @@ pub struct IssuerStatus {
     pub refused: Vec<RefusedKey>,
     /// None for keys given as settings.
     pub refresh: Option<RefreshStatus>,
+    /// The status lists that tokens named lately.
+    pub status_lists: Vec<StatusListStatus>,
 }
 
 /// A usable key.
@@ -167,4 +194,50 @@ pub struct RefreshStatus {
     pub failures_in_a_row: u32,
     /// What the last one failed with.
     pub last_error: Option<String>,
+}
+
+/// What a verifier knows about one status list; nothing about any session in it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct StatusListStatus {
+    /// Where it is published.
+    pub uri: String,
+    /// Whether a copy is at hand, and within its age bound.
+    pub state: StatusState,
+    /// Seconds since the issuer confirmed it.
+    pub age: Option<u64>,
+    /// How many statuses it holds.
+    pub size: Option<usize>,
+    /// The validator of the copy.
+    pub etag: Option<String>,
+    /// `connected`: changes are pushed. `polling`: they were, and the connection is lost. `off`:
+    /// the issuer pushes none, or the list was given.
+    pub push: &'static str,
+    /// Fetches so far.
+    pub attempts: u64,
+    /// Failures since the last success.
+    pub failures_in_a_row: u32,
+    /// What the last one failed with.
+    pub last_error: Option<String>,
+}
+
+impl StatusListStatus {
+    #[cfg(feature = "fetch")]
+    fn note_progress(&mut self, slot: &ListSlot) {
+        let Some(progress) = slot.progress() else {
+            return;
+        };
+        self.etag.clone_from(&progress.etag);
+        self.push = match progress.push {
+            Push::Off => "off",
+            Push::Connected => "connected",
+            Push::Lost => "polling",
+        };
+        self.attempts = progress.attempts;
+        self.failures_in_a_row = progress.failures_in_a_row;
+        self.last_error.clone_from(&progress.last_error);
+    }
+
+    #[cfg(not(feature = "fetch"))]
+    const fn note_progress(&self, _: &ListSlot) {}
 }

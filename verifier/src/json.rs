@@ -74,39 +74,28 @@ impl<'de> Members<'de> {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Skip {
     depth: usize,
-    is_object: bool,
 }
 
 impl Skip {
     /// For the value of a member of the outermost object.
-    pub(crate) const MEMBER: Self = Self {
-        depth: 1,
-        is_object: false,
-    };
+    pub(crate) const MEMBER: Self = Self::within(1);
 
-    /// The same, where the value must be an object.
-    pub(crate) const OBJECT_MEMBER: Self = Self {
-        depth: 1,
-        is_object: true,
-    };
+    /// For a value with `open` arrays and objects around it.
+    pub(crate) const fn within(open: usize) -> Self {
+        Self { depth: open }
+    }
 
     fn deeper<E: de::Error>(self) -> Result<Self, E> {
         if self.depth == MAX_JSON_DEPTH {
             return Err(E::custom("expected less nesting"));
         }
-        Ok(Self {
-            depth: self.depth + 1,
-            is_object: false,
-        })
+        Ok(Self::within(self.depth + 1))
     }
 }
 
 impl<'de> DeserializeSeed<'de> for Skip {
     type Value = ();
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
-        if self.is_object {
-            return deserializer.deserialize_map(self);
-        }
         deserializer.deserialize_any(self)
     }
 }
@@ -148,6 +137,14 @@ impl<'de> Visitor<'de> for Skip {
             object.next_value_seed(value)?;
         }
         Ok(())
+    }
+}
+
+/// Puts `value` into `slot`; an error when the object already had the member.
+pub(crate) fn once<T, E: de::Error>(slot: &mut Option<T>, value: T) -> Result<(), E> {
+    match slot.replace(value) {
+        None => Ok(()),
+        Some(_) => Err(E::custom("expected each member once")),
     }
 }
 

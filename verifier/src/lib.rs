@@ -21,6 +21,7 @@ mod party;
 mod policy;
 mod session;
 mod signature;
+mod status;
 mod token;
 mod verifier;
 
@@ -33,6 +34,7 @@ pub use key::KeySource;
 pub use policy::{Audiences, Profile, Require, UnknownProfile};
 pub use session::Session;
 pub use signature::CryptoBackend;
+pub use status::source::{StatusSource, WhenStale};
 pub use verifier::Verifier;
 
 /// The error of each room, for callers who look further than [`ErrorCode`].
@@ -47,12 +49,17 @@ pub mod errors {
     pub use crate::key::pem::PemError;
     pub use crate::key::{JwkRefused, KeyError, Kid};
     pub use crate::signature::SignatureError;
+    pub use crate::status::token::ListError;
+    pub use crate::status::{ListUri, StatusError, Unavailable};
     pub use crate::token::TokenError;
 }
 
 /// What a verifier says of itself and of a token, for people.
 pub mod report {
     pub use crate::doctor::{CheckReport, Outcome, Report};
-    pub use crate::health::{IssuerStatus, KeyStatus, RefreshStatus, RefusedKey, Status};
+    pub use crate::health::{
+        IssuerStatus, KeyStatus, RefreshStatus, RefusedKey, Status, StatusListStatus,
+    };
     pub use crate::session::{Facts, Freshness, KeySetState, StatusState};
+    pub use crate::status::DRAFT as STATUS_LIST_DRAFT;
 }

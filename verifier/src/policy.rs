@@ -173,6 +173,8 @@ pub(crate) enum TypRule {
     AccessToken,
     /// `JWT` or absent (RFC 7519 §5.1).
     Jwt,
+    /// `statuslist+jwt` or `application/statuslist+jwt` (Token Status List §5.1).
+    StatusList,
     /// Anything: the signature layer alone.
     Any,
 }

@@ -13,6 +13,7 @@ use serde_json::value::RawValue;
 use crate::claims::{Claims, NumericDate, RawClaims, Stated, Times};
 use crate::json::Text;
 use crate::key::cache::KeySetFreshness;
+use crate::status::StatusFreshness;
 
 /// A validated session: who called, for whom, with what rights, and how sure we are.
 ///
@@ -77,10 +78,14 @@ impl Deref for Session {
 }
 
 impl Session {
-    pub(crate) fn new(claims: Claims<'_>, key_set: KeySetFreshness) -> Self {
+    pub(crate) fn new(
+        claims: Claims<'_>,
+        key_set: KeySetFreshness,
+        status: StatusFreshness,
+    ) -> Self {
         Self {
             facts: Arc::new(Facts::new(claims.into_members())),
-            freshness: Freshness::new(key_set),
+            freshness: Freshness::new(key_set, status),
         }
     }
 }
@@ -216,12 +221,12 @@ pub struct Freshness {
 }
 
 impl Freshness {
-    fn new(key_set: KeySetFreshness) -> Self {
+    fn new(key_set: KeySetFreshness, status: StatusFreshness) -> Self {
         Self {
             key_set: key_set.into(),
             key_set_age: key_set.age.as_secs(),
-            status: StatusState::Absent,
-            status_age: None,
+            status: status.into(),
+            status_age: status.age().map(|age| age.as_secs()),
             cached: false,
         }
     }
@@ -248,11 +253,25 @@ pub enum KeySetState {
     Stale,
 }
 
+impl From<StatusFreshness> for StatusState {
+    fn from(freshness: StatusFreshness) -> Self {
+        match freshness {
+            StatusFreshness::Absent => Self::Absent,
+            StatusFreshness::Known { is_stale: true, .. } => Self::Stale,
+            StatusFreshness::Known { .. } => Self::Fresh,
+        }
+    }
+}
+
 /// Whether revocation was looked up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum StatusState {
+    /// In a list within its age bound.
+    Fresh,
+    /// In a list past it, as the settings accept: the issuer could not be reached.
+    Stale,
     /// No status list was consulted: a revoked session stays good until `exp`.
     Absent,
 }

@@ -1,4 +1,4 @@
-//! The walk: token → header → key → signature → claims → session.
+//! The walk: token → header → key → signature → claims → status → session.
 //!
 //! **Invariant:** [`Verifier::validate_session`] does no I/O and awaits nothing; the walk takes no lock.
 //! A refusal for an unknown `kid` may leave a note for the thread that fetches keys.
@@ -15,6 +15,7 @@ use crate::party::Party;
 use crate::policy::{Audiences, Require};
 use crate::session::Session;
 use crate::signature;
+use crate::status::StatusError;
 use crate::token::CompactJws;
 
 /// Validates sessions offline; cheap to clone, shared by all threads.
@@ -80,8 +81,8 @@ impl Verifier {
         self.validate(token.as_ref(), Some(require))
     }
 
-    /// As [`Self::validate_session_requiring`], but when the key is not at hand, waits for one
-    /// bounded refresh and walks again.
+    /// As [`Self::validate_session_requiring`], but when the key or the status list is not at
+    /// hand, waits for one bounded fetch of it and walks again.
     ///
     /// # Errors
     /// Any code.
@@ -91,22 +92,36 @@ impl Verifier {
         require: &Require,
     ) -> Result<Session, Error> {
         let token = token.as_ref();
-        let verdict = self.walk(token, Some(require));
-        let Err(Error::Key(error)) = &verdict else {
-            return verdict;
-        };
+        let mut verdict = self.walk(token, Some(require));
+        if let Err(Error::Key(error)) = &verdict {
+            if !self.await_key(token, error).await {
+                return verdict;
+            }
+            verdict = self.walk(token, Some(require));
+        }
+        if let Err(Error::Status(StatusError::Unavailable { list, .. })) = &verdict
+            && let Some(party) = self.party_of(token)
+        {
+            party.status.settle(list).await;
+            verdict = self.walk(token, Some(require));
+        }
+        verdict
+    }
+
+    /// Waits for the key that `error` misses; whether there was anything to wait for.
+    async fn await_key(&self, token: &[u8], error: &KeyError) -> bool {
         match error {
             KeyError::NotFound { .. } => match self.unknown_kid(token) {
                 Some((party, kid)) => party.keys.resolve_unknown(&kid).await,
-                None => return verdict,
+                None => return false,
             },
             KeyError::SetUnavailable => match self.party_of(token) {
                 Some(party) => party.keys.settle().await,
-                None => return verdict,
+                None => return false,
             },
-            KeyError::Unusable { .. } => return verdict,
+            KeyError::Unusable { .. } => return false,
         }
-        self.walk(token, Some(require))
+        true
     }
 
     fn validate(&self, token: &[u8], require: Option<&Require>) -> Result<Session, Error> {
@@ -122,13 +137,19 @@ impl Verifier {
     fn walk(&self, token: &[u8], require: Option<&Require>) -> Result<Session, Error> {
         let clock = &*self.inner.clock;
         let jws = CompactJws::parse(token)?; // three segments, bounded, untrusted
-        let Party { policy, keys } = self.party(&jws)?; // whose token it claims to be
+        let Party {
+            policy,
+            keys,
+            status,
+        } = self.party(&jws)?; // whose token it claims to be
         let header = ProtectedHeader::parse(&jws, &policy.header)?; // allowed alg, typ, no crit
         let keys = keys.cache().current(clock)?; // in memory, within its bound
         let key = keys.set().select(&header)?; // exactly one key agrees
         let payload = signature::verify(jws, key)?; // the only maker of a verified payload
         let claims = Claims::validate(&payload, policy, require, clock.now())?;
-        Ok(Session::new(claims, keys.freshness()))
+        let reference = status.find(claims.status_list(), clock.monotonic())?; // which bit speaks of it
+        let status = reference.check(clock.monotonic())?; // in memory: not revoked, within its bound
+        Ok(Session::new(claims, keys.freshness(), status))
     }
 
     /// The issuer whose keys and policy judge `jws`: the only one, or that of its exact `iss`.

@@ -6,7 +6,8 @@ use serde::Deserialize;
 use serde::de::{self, Deserializer, MapAccess, SeqAccess, Visitor};
 
 use super::ClaimsError;
-use crate::json::{self, Members, Skip, Text};
+use super::status::{ListReference, StatusClaim};
+use crate::json::{self, Members, Skip, Text, once};
 
 /// The claims we know, borrowed from the payload.
 #[derive(Debug, Default)]
@@ -31,7 +32,7 @@ pub(crate) struct RawClaims<'a> {
     pub(crate) auth_time: Option<NumericDate>,
     pub(crate) authz_ver: Option<NumericDate>,
     pub(crate) has_cnf: bool,
-    has_status: bool,
+    pub(crate) status: Option<StatusClaim<'a>>,
 }
 
 impl<'a> RawClaims<'a> {
@@ -45,6 +46,13 @@ impl<'a> RawClaims<'a> {
             return Err(ClaimsError::Malformed);
         }
         Ok(claims)
+    }
+}
+
+impl<'a> RawClaims<'a> {
+    /// Which entry of which status list speaks of the token.
+    pub(crate) fn status_list(&self) -> Option<&ListReference<'a>> {
+        self.status.as_ref()?.status_list.as_ref()
     }
 }
 
@@ -141,13 +149,11 @@ impl<'de> Visitor<'de> for ClaimsVisitor {
                 "auth_time" => once(&mut claims.auth_time, object.next_value()?)?,
                 "authz_ver" => once(&mut claims.authz_ver, object.next_value()?)?,
                 "cnf" => {
-                    object.next_value_seed(Skip::MEMBER)?;
-                    unrepeated(&mut claims.has_cnf)?;
+                    let mut seen = claims.has_cnf.then_some(());
+                    once(&mut seen, object.next_value_seed(Skip::MEMBER)?)?;
+                    claims.has_cnf = true;
                 }
-                "status" => {
-                    object.next_value_seed(Skip::OBJECT_MEMBER)?;
-                    unrepeated(&mut claims.has_status)?;
-                }
+                "status" => once(&mut claims.status, object.next_value()?)?,
                 _ => {
                     object.next_value_seed(Skip::MEMBER)?;
                     others.insert(name)?;
@@ -155,21 +161,6 @@ impl<'de> Visitor<'de> for ClaimsVisitor {
             }
         }
         Ok(claims)
-    }
-}
-
-fn once<T, E: de::Error>(slot: &mut Option<T>, value: T) -> Result<(), E> {
-    match slot.replace(value) {
-        None => Ok(()),
-        Some(_) => Err(E::custom("expected each member once")),
-    }
-}
-
-fn unrepeated<E: de::Error>(seen: &mut bool) -> Result<(), E> {
-    if std::mem::replace(seen, true) {
-        Err(E::custom("expected each member once"))
-    } else {
-        Ok(())
     }
 }
 
@@ -204,7 +195,7 @@ impl<'de> Deserialize<'de> for OneOrMany<'de> {
 
 /// Seconds since the Unix epoch, perhaps with a fraction (RFC 7519 §2); within ±2^53, where a
 /// double holds every whole second exactly.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, PartialOrd)]
 pub(crate) struct NumericDate(f64);
 
 const MAX_EXACT: u64 = 1 << 53;
@@ -215,7 +206,7 @@ const MAX_EXACT: u64 = 1 << 53;
 )]
 impl NumericDate {
     /// `now >= self + allowance`.
-    pub(super) fn is_at_or_before(self, now: u64, allowance: u64) -> bool {
+    pub(crate) fn is_at_or_before(self, now: u64, allowance: u64) -> bool {
         now as f64 >= self.0 + allowance as f64
     }
 
@@ -225,7 +216,7 @@ impl NumericDate {
     }
 
     /// `now + allowance < self`.
-    pub(super) fn is_after(self, now: u64, allowance: u64) -> bool {
+    pub(crate) fn is_after(self, now: u64, allowance: u64) -> bool {
         (now as f64) + (allowance as f64) < self.0
     }
 

@@ -94,6 +94,11 @@ impl Fetcher {
         })
     }
 
+    /// The same client, for other documents of the issuer.
+    pub(crate) fn http(&self) -> Http {
+        self.http.clone()
+    }
+
     /// Asks once.
     ///
     /// # Errors

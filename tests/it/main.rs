@@ -11,4 +11,7 @@ mod key_sets;
 mod keys;
 mod oracle;
 mod pem;
+mod status;
+mod status_hostile;
+mod status_reach;
 mod vectors;

@@ -213,7 +213,7 @@ impl ListTask {
             }
         }
         self.publish(outcome.err());
-        clock.monotonic() + self.delay(&*clock)
+        self.begun + self.delay(&*clock)
     }
 
     fn accept(&mut self, fetched: FetchedList, clock: &dyn Clock) -> Result<(), ListFetchError> {

@@ -85,6 +85,7 @@ impl SessionClass {
             _ => "fresh",
         };
         let status = match freshness.status {
+            StatusState::Fresh => "fresh",
             StatusState::Absent => "absent",
             _ => "stale",
         };

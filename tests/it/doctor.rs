@@ -41,7 +41,7 @@ fn a_good_token_passes_every_check() {
             .all(|check| check.outcome == Outcome::Pass),
         "{report:#?}"
     );
-    assert_eq!(report.checks.len(), 19);
+    assert_eq!(report.checks.len(), 20);
 }
 
 #[test]

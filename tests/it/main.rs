@@ -16,4 +16,7 @@ mod keys_stories;
 mod oracle;
 mod pem;
 mod remembered;
+mod status;
+mod status_hostile;
+mod status_reach;
 mod vectors;

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use base64_simd::STANDARD;
 use queue_verifier::{
-    Algorithm, ConfigError, CryptoBackend, KeySource, Profile, Require, Verifier,
+    Algorithm, ConfigError, CryptoBackend, KeySource, Profile, Require, StatusSource, Verifier,
+    WhenStale,
 };
 use serde::Deserialize;
 use serde_json::{Map, Value};
@@ -67,6 +68,19 @@ pub struct Setup {
     pub leeway: u64,
     pub profile: Profile,
     pub now: u64,
+    pub status_lists: Option<Vec<String>>,
+    pub status_policy: StatusPolicy,
+}
+
+/// What a case says of the status room; left out, the defaults.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[allow(missing_docs, reason = "the builder's own words")]
+pub struct StatusPolicy {
+    pub max_age: Option<u64>,
+    pub when_stale: Option<String>,
+    #[serde(default)]
+    pub required: bool,
 }
 
 impl Setup {
@@ -75,14 +89,24 @@ impl Setup {
     /// # Errors
     /// When the key set is refused.
     pub fn verifier(&self, backend: CryptoBackend) -> Result<Verifier, ConfigError> {
-        Verifier::builder(self.issuer.as_str(), self.audience.as_str())
+        let mut builder = Verifier::builder(self.issuer.as_str(), self.audience.as_str())
             .keys(KeySource::jwk_set(self.jwk_set.as_str()))
             .algorithms(self.algorithms.iter().copied())
             .leeway(Duration::from_secs(self.leeway))
             .profile(self.profile)
+            .status_required(self.status_policy.required)
             .backend(backend)
-            .clock(FakeClock::at(self.now) as Arc<_>)
-            .build()
+            .clock(FakeClock::at(self.now) as Arc<_>);
+        if let Some(lists) = &self.status_lists {
+            builder = builder.status_lists(StatusSource::Documents(lists.clone()));
+        }
+        if let Some(seconds) = self.status_policy.max_age {
+            builder = builder.status_max_age(Duration::from_secs(seconds));
+        }
+        if self.status_policy.when_stale.as_deref() == Some("accept") {
+            builder = builder.when_stale(WhenStale::Accept);
+        }
+        builder.build()
     }
 }
 
@@ -160,6 +184,9 @@ struct RawCase {
     config_error: bool,
     session: Option<Map<String, Value>>,
     require: Option<RawRequire>,
+    status_lists: Option<Vec<String>>,
+    #[serde(default)]
+    status_policy: StatusPolicy,
     #[serde(default)]
     tags: Vec<String>,
     #[serde(default)]
@@ -244,6 +271,8 @@ impl RawCase {
                 leeway,
                 profile,
                 now: self.now,
+                status_lists: self.status_lists,
+                status_policy: self.status_policy,
             },
             require: self
                 .require

@@ -14,7 +14,7 @@ import sys
 from collections import Counter
 from pathlib import Path
 
-from forge import claims, header, key, requirements, session, signature, token
+from forge import claims, header, key, requirements, session, signature, status, token
 from forge.case import AUDIENCE, ISSUER, NOW, Room
 from forge.keys import SETS, Json
 
@@ -26,6 +26,7 @@ ROOMS = (
     signature.room,
     claims.room,
     requirements.room,
+    status.room,
     session.room,
 )
 

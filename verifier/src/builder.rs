@@ -1,5 +1,7 @@
 //! Builder: settings → a [`Verifier`] that is right, or an error before anything starts.
 
+mod status;
+
 #[cfg(feature = "fetch")]
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -28,7 +30,11 @@ use crate::policy::{
 };
 use crate::remembered::Remembered;
 use crate::signature::CryptoBackend;
+use crate::status::StatusLists;
+use crate::status::source::{MAX_MAX_AGE, MIN_MAX_AGE};
+use crate::status::token::ListError;
 use crate::verifier::{Inner, Verifier};
+use status::StatusSettings;
 
 /// How long keys serve past their lifetime while the issuer cannot be reached, unless set.
 const DEFAULT_STALE_LIMIT: Duration = Duration::from_secs(3600);
@@ -54,6 +60,7 @@ pub struct Builder {
     snapshot: Option<PathBuf>,
     #[cfg(feature = "fetch")]
     snapshot_max_age: Duration,
+    status: StatusSettings,
     require: Require,
     backend: CryptoBackend,
     clock: Arc<dyn Clock>,
@@ -75,6 +82,7 @@ impl Builder {
             snapshot: None,
             #[cfg(feature = "fetch")]
             snapshot_max_age: DEFAULT_SNAPSHOT_MAX_AGE,
+            status: StatusSettings::default(),
             require: Require::default(),
             backend: CryptoBackend::default(),
             clock: Arc::new(SystemClock),
@@ -198,7 +206,7 @@ impl Builder {
 
     fn party(self) -> Result<Party, ConfigError> {
         self.check()?;
-        let keys = self.load_keys()?;
+        let (keys, status) = self.load()?;
         let policy = ValidationPolicy {
             issuer: self.issuer,
             audiences: self.audiences.0,
@@ -210,7 +218,11 @@ impl Builder {
             leeway: self.leeway.as_secs(),
             require: self.require,
         };
-        Ok(Party { policy, keys })
+        Ok(Party {
+            policy,
+            keys,
+            status,
+        })
     }
 
     fn check(&self) -> Result<(), ConfigError> {
@@ -233,26 +245,43 @@ impl Builder {
         if self.stale_limit > MAX_STALE_LIMIT {
             return Err(ConfigError::StaleLimit);
         }
-        Ok(())
+        self.check_status()
     }
 
-    fn load_keys(&self) -> Result<Keys, ConfigError> {
-        if let Some(set) = given_set(&self.keys, &self.algorithms, self.backend)? {
-            return Ok(Keys::fixed(set));
-        }
-        #[cfg(feature = "fetch")]
-        return self.fetched(match &self.keys {
-            KeySource::JwksUri(uri) => {
-                Fetcher::jwks_uri(uri, self.algorithms.clone(), self.backend)?
+    /// Keys and status lists, and one thread for what keeps them fresh.
+    #[cfg(feature = "fetch")]
+    fn load(&self) -> Result<(Keys, StatusLists), ConfigError> {
+        let mut work = Vec::new();
+        let (keys, http) = match given_set(&self.keys, &self.algorithms, self.backend)? {
+            Some(set) => (Keys::fixed(set), None),
+            None => {
+                let fetcher = self.fetcher()?;
+                let http = fetcher.http();
+                (self.fetched(fetcher, &mut work)?, Some(http))
             }
-            _ => Fetcher::discovery(&self.issuer, self.algorithms.clone(), self.backend)?,
-        });
-        #[cfg(not(feature = "fetch"))]
-        Err(ConfigError::NoNetwork)
+        };
+        let status = self.status(&keys, http, &mut work)?;
+        if !work.is_empty() {
+            background::start(work).map_err(|_| ConfigError::Thread)?;
+        }
+        Ok((keys, status))
     }
 
     #[cfg(feature = "fetch")]
-    fn fetched(&self, fetcher: Fetcher) -> Result<Keys, ConfigError> {
+    fn fetcher(&self) -> Result<Fetcher, FetchError> {
+        let algorithms = self.algorithms.clone();
+        match &self.keys {
+            KeySource::JwksUri(uri) => Fetcher::jwks_uri(uri, algorithms, self.backend),
+            _ => Fetcher::discovery(&self.issuer, algorithms, self.backend),
+        }
+    }
+
+    #[cfg(feature = "fetch")]
+    fn fetched(
+        &self,
+        fetcher: Fetcher,
+        work: &mut Vec<background::Worker>,
+    ) -> Result<Keys, ConfigError> {
         let cache = Arc::new(KeyCache::empty(self.stale_limit));
         let snapshot = self.snapshot.clone().map(|path| {
             let (issuer, max_age) = (self.issuer.clone(), self.snapshot_max_age);
@@ -264,8 +293,16 @@ impl Builder {
             Arc::clone(&self.clock),
             snapshot.transpose()?,
         );
-        background::start(vec![worker]).map_err(|_| ConfigError::Thread)?;
-        Ok(Keys::fetched(cache, refresher))
+        work.push(worker);
+        Ok(Keys::fetched(cache, Arc::new(refresher)))
+    }
+
+    #[cfg(not(feature = "fetch"))]
+    fn load(&self) -> Result<(Keys, StatusLists), ConfigError> {
+        let set = given_set(&self.keys, &self.algorithms, self.backend)?;
+        let set = set.ok_or(ConfigError::NoNetwork)?;
+        let status = self.given_status(&set)?;
+        Ok((Keys::fixed(set), status))
     }
 }
 
@@ -313,6 +350,20 @@ pub enum ConfigError {
     /// Stale limit out of bounds.
     #[error("expected a stale limit of at most {} s", MAX_STALE_LIMIT.as_secs())]
     StaleLimit,
+    /// Age bound of status lists out of bounds.
+    #[error(
+        "expected a status list age of {} s to {} s", MIN_MAX_AGE.as_secs(), MAX_MAX_AGE.as_secs()
+    )]
+    StatusMaxAge,
+    /// Status is required, or lists are given, and the source of keys does not go with that.
+    #[error("expected a source of status lists that goes with the source of keys")]
+    StatusSource,
+    /// A status list that was given cannot be used.
+    #[error(transparent)]
+    StatusList(#[from] ListError),
+    /// An origin of status lists is no safe URL.
+    #[error("expected origins of status lists that are https, or http on a loopback host")]
+    StatusOrigin,
     /// The JWK Set file cannot be read.
     #[error("expected a readable JWK Set file")]
     KeyFile,
@@ -358,6 +409,10 @@ impl ConfigError {
             Self::Algorithms => "config_algorithms_empty",
             Self::Leeway => "config_leeway_out_of_bounds",
             Self::StaleLimit => "config_stale_limit_out_of_bounds",
+            Self::StatusMaxAge => "config_status_max_age_out_of_bounds",
+            Self::StatusSource => "config_status_source_unfit",
+            Self::StatusList(_) => "config_status_list_unusable",
+            Self::StatusOrigin => "config_status_origin_unusable",
             Self::KeyFile => "config_key_file_unreadable",
             Self::KeySet(_) => "config_key_set_unusable",
             Self::Pem(_) => "config_public_key_unusable",

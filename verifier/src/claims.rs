@@ -7,6 +7,7 @@
 
 mod checks;
 mod raw;
+mod status;
 
 use std::time::Duration;
 
@@ -15,6 +16,7 @@ use crate::signature::VerifiedPayload;
 use crate::token::CompactJws;
 pub(crate) use checks::{CHECKS, Question, judge_again};
 pub(crate) use raw::{NumericDate, RawClaims, Stated, Times};
+pub(crate) use status::ListReference;
 
 /// A claims set that passed every check.
 #[derive(Debug)]

@@ -13,6 +13,7 @@ use crate::key::Kid;
 use crate::party::Party;
 use crate::policy::ValidationPolicy;
 use crate::signature;
+use crate::status::StatusFreshness;
 use crate::token::CompactJws;
 use crate::verifier::Verifier;
 
@@ -53,7 +54,11 @@ impl Verifier {
             return;
         };
         let party = &self.inner().parties[party];
-        let Party { policy, keys } = party;
+        let Party {
+            policy,
+            keys,
+            status,
+        } = party;
         let header = checks.note(
             "header",
             "alg, typ, crit, kid",
@@ -105,6 +110,17 @@ impl Verifier {
             checks.note("claims", check.name, outcome);
             checks.add_to_last(hint);
             checks.add_to_last(clock_notice);
+        }
+        if !checks.is_all_well() {
+            // Nobody vouches for the list that the token names, or nobody needs it.
+            checks.skip::<()>("status", "status list");
+            return;
+        }
+        let found = status.find(claims.status_list());
+        let found = found.and_then(|reference| Ok(reference.check(clock.monotonic())?));
+        let freshness = checks.note("status", "status list", found);
+        if let Some(StatusFreshness::Absent) = freshness {
+            checks.explain_last("not looked up: revocation shows when the token expires");
         }
     }
 }
@@ -184,7 +200,7 @@ pub struct Report {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct CheckReport {
-    /// The room of the walk: token, header, key, signature, claims.
+    /// The room of the walk: token, header, key, signature, claims, status.
     pub room: &'static str,
     /// What is looked at.
     pub check: &'static str,
@@ -254,6 +270,17 @@ impl Checks {
             detail,
         });
         None
+    }
+
+    fn is_all_well(&self) -> bool {
+        let is_well = |check: &CheckReport| check.outcome == Outcome::Pass;
+        self.done.iter().all(is_well)
+    }
+
+    fn explain_last(&mut self, detail: &str) {
+        if let Some(last) = self.done.last_mut() {
+            last.detail = Some(detail.to_owned());
+        }
     }
 
     fn add_to_last(&mut self, hint: Option<String>) {

@@ -9,6 +9,7 @@ use crate::claims::ClaimsError;
 use crate::header::HeaderError;
 use crate::key::KeyError;
 use crate::signature::SignatureError;
+use crate::status::StatusError;
 use crate::token::TokenError;
 
 /// Why a token was not accepted.
@@ -30,6 +31,9 @@ pub enum Error {
     /// The claims are not acceptable.
     #[error(transparent)]
     Claims(#[from] ClaimsError),
+    /// The session was revoked, or nobody can tell.
+    #[error(transparent)]
+    Status(#[from] StatusError),
 }
 
 impl Error {
@@ -67,6 +71,13 @@ impl Error {
                 ClaimsError::RoleMissing { .. } => ErrorCode::ClaimsRoleMissing,
                 ClaimsError::AcrInsufficient => ErrorCode::ClaimsAcrInsufficient,
                 ClaimsError::AuthTooOld { .. } => ErrorCode::ClaimsAuthTooOld,
+            },
+            Self::Status(error) => match error {
+                StatusError::Revoked { .. } => ErrorCode::StatusRevoked,
+                StatusError::Suspended => ErrorCode::StatusSuspended,
+                StatusError::Unavailable { .. } | StatusError::NotFresh => {
+                    ErrorCode::StatusUnavailable
+                }
             },
         }
     }
@@ -147,6 +158,9 @@ codes! {
     ClaimsRoleMissing "claims_role_missing" Verdict "A required role is not held.";
     ClaimsAcrInsufficient "claims_acr_insufficient" Verdict "`acr` is none of those required.";
     ClaimsAuthTooOld "claims_auth_too_old" Verdict "The customer authenticated longer ago than required.";
+    StatusRevoked "status_revoked" Verdict "The issuer's status list says that the session is over.";
+    StatusSuspended "status_suspended" Verdict "The issuer's status list says that the session is suspended.";
+    StatusUnavailable "status_unavailable" Fault "There is no status list young enough to judge the session by.";
 }
 
 impl fmt::Display for ErrorCode {

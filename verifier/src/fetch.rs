@@ -11,7 +11,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, UNIX_EPOCH};
 
 use reqwest::header::{
-    ACCEPT, AGE, CACHE_CONTROL, DATE, ETAG, HeaderMap, HeaderName, IF_NONE_MATCH,
+    ACCEPT, AGE, CACHE_CONTROL, CONTENT_TYPE, DATE, ETAG, HeaderMap, HeaderName, IF_NONE_MATCH,
 };
 use reqwest::{Client, Response, StatusCode};
 use rustls::RootCertStore;
@@ -25,6 +25,9 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 pub(crate) const TOTAL_TIMEOUT: Duration = Duration::from_secs(5);
 /// Names the asking verifier, one name for each that is built (docs/threat-model.md).
 const QUEUE_VERIFIER: HeaderName = HeaderName::from_static("queue-verifier");
+/// A stream of events is opened anew after so long.
+const STREAM_TIMEOUT: Duration = Duration::from_secs(24 * 3600);
+const EVENT_STREAM: &str = "text/event-stream";
 
 /// Asks one party's documents.
 #[derive(Debug, Clone)]
@@ -126,6 +129,50 @@ impl Http {
     }
 }
 
+impl Http {
+    /// Opens a stream of server-sent events.
+    ///
+    /// # Errors
+    /// Whatever kept it from opening.
+    pub(crate) async fn listen(&self, url: &Url) -> Result<EventStream, FetchError> {
+        let client = self.client_for(url)?;
+        let request = client.get(url.clone()).header(ACCEPT, EVENT_STREAM);
+        let sent = request.timeout(STREAM_TIMEOUT).send();
+        let sent = tokio::time::timeout(TOTAL_TIMEOUT, sent).await;
+        let sent = sent.map_err(|_| FetchError::Timeout)?;
+        let response = sent.map_err(|error| FetchError::transport(&error))?;
+        expect_ok(&response)?;
+        let media_type = response.headers().get(CONTENT_TYPE);
+        let is_stream = media_type
+            .and_then(|value| value.to_str().ok())
+            .is_some_and(|value| {
+                let essence = value.split(';').next().unwrap_or_default();
+                essence.trim().eq_ignore_ascii_case(EVENT_STREAM)
+            });
+        if is_stream {
+            Ok(EventStream(response))
+        } else {
+            Err(FetchError::MediaType)
+        }
+    }
+}
+
+/// An open stream of events; dropping it closes it.
+#[derive(Debug)]
+pub(crate) struct EventStream(Response);
+
+impl EventStream {
+    /// The next bytes; none at the end. Nothing is lost when the future is dropped.
+    ///
+    /// # Errors
+    /// When the connection broke.
+    pub(crate) async fn chunk(&mut self) -> Result<Option<Vec<u8>>, FetchError> {
+        let chunk = self.0.chunk().await;
+        let chunk = chunk.map_err(|error| FetchError::transport(&error))?;
+        Ok(chunk.map(Vec::from))
+    }
+}
+
 impl Headers {
     /// The validator of the document.
     pub(crate) fn etag(&self) -> Option<&HeaderValue> {
@@ -216,12 +263,17 @@ fn is_loopback(host: &str) -> bool {
             .is_ok_and(|address| address.is_loopback())
 }
 
-async fn read(mut response: Response, most: usize) -> Result<Vec<u8>, FetchError> {
-    if response.status() != StatusCode::OK {
-        return Err(FetchError::Status {
-            status: response.status().as_u16(),
-        });
+fn expect_ok(response: &Response) -> Result<(), FetchError> {
+    match response.status() {
+        StatusCode::OK => Ok(()),
+        status => Err(FetchError::Status {
+            status: status.as_u16(),
+        }),
     }
+}
+
+async fn read(mut response: Response, most: usize) -> Result<Vec<u8>, FetchError> {
+    expect_ok(&response)?;
     let mut body = Vec::new();
     while let Some(chunk) = response
         .chunk()
@@ -258,6 +310,9 @@ pub enum FetchError {
         /// HTTP status.
         status: u16,
     },
+    /// An answer of another kind.
+    #[error("expected media type {EVENT_STREAM}")]
+    MediaType,
     /// A body beyond its bound.
     #[error("expected a body of at most {most} bytes")]
     TooLarge {

@@ -66,7 +66,11 @@ impl TypRule {
             (Self::AccessToken, Some(typ)) => {
                 typ.eq_ignore_ascii_case("at+jwt") || typ.eq_ignore_ascii_case("application/at+jwt")
             }
-            (Self::AccessToken, None) => false,
+            (Self::StatusList, Some(typ)) => {
+                typ.eq_ignore_ascii_case("statuslist+jwt")
+                    || typ.eq_ignore_ascii_case("application/statuslist+jwt")
+            }
+            (Self::AccessToken | Self::StatusList, None) => false,
         }
     }
 
@@ -74,6 +78,7 @@ impl TypRule {
         match self {
             Self::AccessToken => "at+jwt",
             Self::Jwt => "JWT or none",
+            Self::StatusList => "statuslist+jwt",
             Self::Any => "any",
         }
     }

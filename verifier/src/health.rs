@@ -1,5 +1,6 @@
 //! Health: what a verifier knows about its keys, and waiting for it to know enough.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::Serialize;
@@ -14,7 +15,11 @@ use crate::key::refresh::Refresher;
 #[cfg(feature = "fetch")]
 use crate::key::snapshot::SnapshotStatus;
 use crate::party::Party;
-use crate::session::KeySetState;
+use crate::session::{KeySetState, StatusState};
+use crate::status::StatusFreshness;
+#[cfg(feature = "fetch")]
+use crate::status::fetched::Push;
+use crate::status::slot::ListSlot;
 use crate::verifier::{Inner, Verifier};
 
 /// `Date` counts whole seconds, and the answer was under way for a while.
@@ -73,7 +78,27 @@ impl Party {
                 })
                 .collect(),
             refresh: self.refresh_status(clock.monotonic()),
+            status_lists: self.status_lists(clock.monotonic()),
         }
+    }
+
+    fn status_lists(&self, now: Duration) -> Vec<StatusListStatus> {
+        let describe = |slot: &Arc<ListSlot>| {
+            let freshness = slot.freshness(now).unwrap_or(StatusFreshness::Absent);
+            let status = StatusListStatus {
+                uri: slot.uri().to_owned(),
+                state: freshness.into(),
+                age: freshness.age().map(|age| age.as_secs()),
+                size: slot.len(),
+                etag: None,
+                push: "off",
+                attempts: 0,
+                failures_in_a_row: 0,
+                last_error: None,
+            };
+            status.with_progress(slot)
+        };
+        self.status.slots().iter().map(describe).collect()
     }
 
     #[cfg(feature = "fetch")]
@@ -147,7 +172,7 @@ impl Verifier {
         outcome
     }
 
-    fn refreshers(&self) -> impl Iterator<Item = &Refresher> {
+    fn refreshers(&self) -> impl Iterator<Item = &Arc<Refresher>> {
         let parties = self.inner().parties.iter();
         parties.filter_map(|party| party.keys.refresher())
     }
@@ -189,6 +214,8 @@ pub struct IssuerStatus {
     pub refused: Vec<RefusedKey>,
     /// None for keys given as settings.
     pub refresh: Option<RefreshStatus>,
+    /// The status lists that tokens named lately.
+    pub status_lists: Vec<StatusListStatus>,
 }
 
 /// A usable key.
@@ -238,4 +265,55 @@ pub struct RefreshStatus {
     /// None where no snapshot file was asked for.
     #[cfg(feature = "fetch")]
     pub snapshot: Option<SnapshotStatus>,
+}
+
+/// What a verifier knows about one status list; nothing about any session in it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct StatusListStatus {
+    /// Where it is published.
+    pub uri: String,
+    /// Whether a copy is at hand, and within its age bound.
+    pub state: StatusState,
+    /// Seconds since the issuer confirmed it.
+    pub age: Option<u64>,
+    /// How many statuses it holds.
+    pub size: Option<usize>,
+    /// The validator of the copy.
+    pub etag: Option<String>,
+    /// `connected`: changes are pushed. `polling`: they were, and the connection is lost. `off`:
+    /// the issuer pushes none, or the list was given.
+    pub push: &'static str,
+    /// Fetches so far.
+    pub attempts: u64,
+    /// Failures since the last success.
+    pub failures_in_a_row: u32,
+    /// What the last one failed with.
+    pub last_error: Option<String>,
+}
+
+impl StatusListStatus {
+    #[cfg(feature = "fetch")]
+    fn with_progress(self, slot: &ListSlot) -> Self {
+        let Some(progress) = slot.progress() else {
+            return self;
+        };
+        Self {
+            etag: progress.etag.clone(),
+            push: match progress.push {
+                Push::Off => "off",
+                Push::Connected => "connected",
+                Push::Lost => "polling",
+            },
+            attempts: progress.attempts,
+            failures_in_a_row: progress.failures_in_a_row,
+            last_error: progress.last_error.clone(),
+            ..self
+        }
+    }
+
+    #[cfg(not(feature = "fetch"))]
+    fn with_progress(self, _: &ListSlot) -> Self {
+        self
+    }
 }

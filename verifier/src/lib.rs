@@ -22,6 +22,7 @@ mod policy;
 mod remembered;
 mod session;
 mod signature;
+mod status;
 mod token;
 mod verifier;
 
@@ -34,6 +35,7 @@ pub use key::KeySource;
 pub use policy::{Audiences, Profile, Require, UnknownProfile};
 pub use session::Session;
 pub use signature::CryptoBackend;
+pub use status::source::{StatusSource, WhenStale};
 pub use verifier::Verifier;
 
 /// The error of each room, for callers who look further than [`ErrorCode`].
@@ -50,6 +52,8 @@ pub mod errors {
     pub use crate::key::snapshot::SnapshotError;
     pub use crate::key::{JwkRefused, KeyError, Kid};
     pub use crate::signature::SignatureError;
+    pub use crate::status::token::ListError;
+    pub use crate::status::{ListUri, StatusError, Unavailable};
     pub use crate::token::TokenError;
 }
 
@@ -58,8 +62,10 @@ pub mod report {
     pub use crate::doctor::{CheckReport, Outcome, Report};
     pub use crate::health::{
         IssuerStatus, KeyStatus, RefreshStatus, RefusedKey, RememberedStatus, Status,
+        StatusListStatus,
     };
     #[cfg(feature = "fetch")]
     pub use crate::key::snapshot::{SnapshotState, SnapshotStatus};
     pub use crate::session::{Freshness, KeySetState, StatusState};
+    pub use crate::status::DRAFT as STATUS_LIST_DRAFT;
 }

@@ -1,5 +1,5 @@
-//! Party: one issuer as a verifier knows it: its policy and its keys, never shared with another
-//! (hazard V27).
+//! Party: one issuer as a verifier knows it: its policy, its keys and its status lists, never
+//! shared with another (hazard V27).
 
 use std::sync::Arc;
 
@@ -8,12 +8,14 @@ use crate::key::cache::KeyCache;
 #[cfg(feature = "fetch")]
 use crate::key::refresh::Refresher;
 use crate::policy::ValidationPolicy;
+use crate::status::StatusLists;
 
 /// One issuer.
 #[derive(Debug)]
 pub(crate) struct Party {
     pub(crate) policy: ValidationPolicy,
     pub(crate) keys: Keys,
+    pub(crate) status: StatusLists,
 }
 
 /// The keys and, when they come from the network, whoever keeps them fresh.
@@ -21,7 +23,7 @@ pub(crate) struct Party {
 pub(crate) struct Keys {
     cache: Arc<KeyCache>,
     #[cfg(feature = "fetch")]
-    refresher: Option<Refresher>,
+    refresher: Option<Arc<Refresher>>,
 }
 
 impl Keys {
@@ -34,7 +36,7 @@ impl Keys {
         }
     }
 
-    pub(crate) fn cache(&self) -> &KeyCache {
+    pub(crate) fn cache(&self) -> &Arc<KeyCache> {
         &self.cache
     }
 }
@@ -42,14 +44,14 @@ impl Keys {
 #[cfg(feature = "fetch")]
 impl Keys {
     /// Keys that `refresher` puts into `cache`.
-    pub(crate) fn fetched(cache: Arc<KeyCache>, refresher: Refresher) -> Self {
+    pub(crate) fn fetched(cache: Arc<KeyCache>, refresher: Arc<Refresher>) -> Self {
         Self {
             cache,
             refresher: Some(refresher),
         }
     }
 
-    pub(crate) fn refresher(&self) -> Option<&Refresher> {
+    pub(crate) fn refresher(&self) -> Option<&Arc<Refresher>> {
         self.refresher.as_ref()
     }
 

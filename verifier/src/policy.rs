@@ -105,6 +105,7 @@ pub struct Require {
     pub(crate) acr: Vec<String>,
     pub(crate) max_auth_age: Option<Duration>,
     pub(crate) authorized_parties: Vec<String>,
+    pub(crate) fresh: bool,
 }
 
 impl Require {
@@ -150,6 +151,14 @@ impl Require {
         self
     }
 
+    /// Asks for fresh knowledge: a key set within its lifetime, and the session's status in a list
+    /// within its age bound; what else would serve in an outage does not serve this call.
+    #[must_use]
+    pub fn fresh(mut self) -> Self {
+        self.fresh = true;
+        self
+    }
+
     /// Accepts only tokens issued to this client (`azp`, else `client_id`); call again to accept
     /// several.
     #[must_use]
@@ -173,6 +182,8 @@ pub(crate) enum TypRule {
     AccessToken,
     /// `JWT` or absent (RFC 7519 §5.1).
     Jwt,
+    /// `statuslist+jwt` or `application/statuslist+jwt` (Token Status List §5.1).
+    StatusList,
     /// Anything: the signature layer alone.
     Any,
 }

@@ -13,7 +13,11 @@ use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
 
 use crate::claims::{Claims, NumericDate, Stated};
+use crate::error::Error;
+use crate::key::KeyError;
 use crate::key::cache::KeySetFreshness;
+use crate::policy::{Require, ValidationPolicy};
+use crate::status::{StatusError, StatusFreshness};
 use facts::Facts;
 pub(crate) use facts::JudgedBy;
 
@@ -44,8 +48,8 @@ impl Session {
         self
     }
 
-    pub(crate) fn judged_by(&self) -> JudgedBy {
-        self.facts.judged_by
+    pub(crate) fn judged_by(&self) -> &JudgedBy {
+        &self.facts.judged_by
     }
 
     pub(crate) fn stated(&self) -> &dyn Stated {
@@ -247,13 +251,32 @@ pub struct Freshness {
 }
 
 impl Freshness {
-    pub(crate) fn new(key_set: KeySetFreshness) -> Self {
+    pub(crate) fn new(key_set: KeySetFreshness, status: StatusFreshness) -> Self {
         Self {
             key_set: key_set.into(),
             key_set_age: key_set.age.as_secs(),
-            status: StatusState::Absent,
-            status_age: None,
+            status: status.into(),
+            status_age: status.age().map(|age| age.as_secs()),
             cached: false,
+        }
+    }
+}
+
+impl Freshness {
+    /// Whether it is as fresh as the policy and the call ask.
+    ///
+    /// # Errors
+    /// `key_set_unavailable`, `status_unavailable`.
+    pub(crate) fn judge(
+        self,
+        policy: &ValidationPolicy,
+        require: Option<&Require>,
+    ) -> Result<(), Error> {
+        let is_asked = policy.require.fresh || require.is_some_and(|require| require.fresh);
+        match (is_asked, self.key_set, self.status) {
+            (false, ..) | (true, KeySetState::Fresh, StatusState::Fresh) => Ok(()),
+            (true, KeySetState::Stale, _) => Err(KeyError::SetUnavailable.into()),
+            (true, KeySetState::Fresh, _) => Err(StatusError::NotFresh.into()),
         }
     }
 }
@@ -279,11 +302,25 @@ pub enum KeySetState {
     Stale,
 }
 
+impl From<StatusFreshness> for StatusState {
+    fn from(freshness: StatusFreshness) -> Self {
+        match freshness {
+            StatusFreshness::Absent => Self::Absent,
+            StatusFreshness::Known { is_stale: true, .. } => Self::Stale,
+            StatusFreshness::Known { .. } => Self::Fresh,
+        }
+    }
+}
+
 /// Whether revocation was looked up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum StatusState {
+    /// In a list within its age bound.
+    Fresh,
+    /// In a list past it, as the settings accept: the issuer could not be reached.
+    Stale,
     /// No status list was consulted: a revoked session stays good until `exp`.
     Absent,
 }

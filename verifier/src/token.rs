@@ -31,6 +31,14 @@ impl<'a> CompactJws<'a> {
                 length: token.len(),
             });
         }
+        Self::parse_bounded(token)
+    }
+
+    /// As [`Self::parse`], for bytes that the caller has bounded.
+    ///
+    /// # Errors
+    /// `token_malformed`.
+    pub(crate) fn parse_bounded(token: &'a [u8]) -> Result<Self, TokenError> {
         // At most three dots are looked at, however many there are.
         let mut dots = memchr::memchr_iter(b'.', token);
         let (Some(first), Some(second), None) = (dots.next(), dots.next(), dots.next()) else {

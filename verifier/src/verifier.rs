@@ -1,4 +1,4 @@
-//! The walk: token → header → key → signature → claims → session.
+//! The walk: token → header → key → signature → claims → status → session.
 //!
 //! **Invariant:** [`Verifier::validate_session`] does no I/O and awaits nothing; the walk takes no lock.
 //! A refusal for an unknown `kid` may leave a note for the thread that fetches keys.
@@ -16,6 +16,7 @@ use crate::policy::{Audiences, Require};
 use crate::remembered::Remembered;
 use crate::session::{Freshness, JudgedBy, Session};
 use crate::signature;
+use crate::status::StatusError;
 use crate::token::CompactJws;
 
 /// Validates sessions offline; cheap to clone, shared by all threads.
@@ -82,8 +83,8 @@ impl Verifier {
         self.validate(token.as_ref(), Some(require))
     }
 
-    /// As [`Self::validate_session_requiring`], but when the key is not at hand, waits for one
-    /// bounded refresh and walks again.
+    /// As [`Self::validate_session_requiring`], but when the key or the status list is not at
+    /// hand, waits for one bounded fetch of it and walks again.
     ///
     /// # Errors
     /// Any code.
@@ -93,22 +94,36 @@ impl Verifier {
         require: &Require,
     ) -> Result<Session, Error> {
         let token = token.as_ref();
-        let verdict = self.judge(token, Some(require));
-        let Err(Error::Key(error)) = &verdict else {
-            return verdict;
-        };
+        let mut verdict = self.judge(token, Some(require));
+        if let Err(Error::Key(error)) = &verdict {
+            if !self.await_key(token, error).await {
+                return verdict;
+            }
+            verdict = self.judge(token, Some(require));
+        }
+        if let Err(Error::Status(StatusError::Unavailable { list, .. })) = &verdict
+            && let Some(party) = self.party_of(token)
+        {
+            party.status.settle(list).await;
+            verdict = self.judge(token, Some(require));
+        }
+        verdict
+    }
+
+    /// Waits for the key that `error` misses; whether there was anything to wait for.
+    async fn await_key(&self, token: &[u8], error: &KeyError) -> bool {
         match error {
             KeyError::NotFound { .. } => match self.unknown_kid(token) {
                 Some((party, kid)) => party.keys.resolve_unknown(&kid).await,
-                None => return verdict,
+                None => return false,
             },
             KeyError::SetUnavailable => match self.party_of(token) {
                 Some(party) => party.keys.settle().await,
-                None => return verdict,
+                None => return false,
             },
-            KeyError::Unusable { .. } => return verdict,
+            KeyError::Unusable { .. } => return false,
         }
-        self.judge(token, Some(require))
+        true
     }
 
     fn validate(&self, token: &[u8], require: Option<&Require>) -> Result<Session, Error> {
@@ -138,37 +153,47 @@ impl Verifier {
         Ok(session)
     }
 
-    /// What moves of a token that was good; none when its key set is no longer the current one.
+    /// What moves of a token that was good; none when it has to walk again: its key set is no
+    /// longer the current one, or its status list is no longer kept.
     fn judge_again(
         &self,
         session: Session,
         require: Option<&Require>,
     ) -> Option<Result<Session, Error>> {
         let clock = &*self.inner.clock;
-        let JudgedBy { party, key_set } = session.judged_by();
-        let Party { policy, keys } = &self.inner.parties[party];
-        let keys = match keys.cache().current(clock) {
-            Ok(keys) if keys.set().id() == key_set => keys,
-            Ok(_) => return None,
+        let judged_by = session.judged_by();
+        let Party { policy, keys, .. } = &self.inner.parties[judged_by.party];
+        let keys = keys.cache().current(clock).ok()?;
+        if keys.set().id() != judged_by.key_set {
+            return None;
+        }
+        let verdict = claims::judge_again(session.stated(), policy, require, clock.now());
+        if let Err(error) = verdict {
+            return Some(Err(error.into()));
+        }
+        let status = match judged_by.status.check(clock.monotonic()) {
+            Ok(status) => status,
+            Err(StatusError::Unavailable { .. }) => return None,
             Err(error) => return Some(Err(error.into())),
         };
-        let verdict = claims::judge_again(session.stated(), policy, require, clock.now());
-        let freshness = Freshness::new(keys.freshness());
-        Some(match verdict {
-            Ok(()) => Ok(session.recalled(freshness)),
-            Err(error) => Err(error.into()),
-        })
+        let freshness = Freshness::new(keys.freshness(), status);
+        let verdict = freshness.judge(policy, require);
+        Some(verdict.map(|()| session.recalled(freshness)))
     }
 
     fn walk(&self, token: &[u8], require: Option<&Require>) -> Result<Session, Error> {
         let clock = &*self.inner.clock;
         let jws = CompactJws::parse(token)?; // three segments, bounded, untrusted
         let party = self.party(&jws)?; // whose token it claims to be
-        let Party { policy, keys } = &self.inner.parties[party];
-        let segment = jws.header_segment();
+        let Party {
+            policy,
+            keys,
+            status,
+        } = &self.inner.parties[party];
         let keys = keys.cache().current(clock); // in memory, within its bound
+        let header = jws.header_segment();
         let known = keys.as_ref().ok();
-        let key = match known.and_then(|keys| keys.set().select_again(segment)) {
+        let key = match known.and_then(|keys| keys.set().select_again(header)) {
             Some(key) => key, // a header that was read before, byte for byte
             None => {
                 let header = ProtectedHeader::parse(&jws, &policy.header)?; // allowed alg, typ, no crit
@@ -177,12 +202,20 @@ impl Verifier {
             }
         };
         let payload = signature::verify(jws, key)?; // the only maker of a verified payload
-        key.saw_header(segment);
+        key.saw_header(header);
         let claims = Claims::validate(&payload, policy, require, clock.now())?;
+        let now = clock.monotonic();
+        let status = status.find(claims.members().status_list())?; // the entry that speaks of it, if any
+        let status_freshness = status.check(now)?; // in memory: not revoked, within its bound
         let keys = keys?;
+        let freshness = Freshness::new(keys.freshness(), status_freshness);
+        freshness.judge(policy, require)?;
         let key_set = keys.set().id();
-        let judged_by = JudgedBy { party, key_set };
-        let freshness = Freshness::new(keys.freshness());
+        let judged_by = JudgedBy {
+            party,
+            key_set,
+            status,
+        };
         Ok(Session::new(&claims, judged_by, freshness))
     }
 

@@ -44,13 +44,16 @@ ERROR_CODES: Final = (
     "claims_role_missing",
     "claims_acr_insufficient",
     "claims_auth_too_old",
+    "status_revoked",
+    "status_suspended",
+    "status_unavailable",
 )
 """Every code of the walk, in its order."""
 
 EDGE_CODES: Final = ("bearer_missing", "bearer_malformed", "sidecar_unavailable")
 """Codes that arise around the walk: no token came in, or the sidecar is away."""
 
-FAULT_CODES: Final = ("key_set_unavailable", "sidecar_unavailable")
+FAULT_CODES: Final = ("key_set_unavailable", "status_unavailable", "sidecar_unavailable")
 """Codes that say nothing about the token: asking again may help."""
 
 

@@ -157,7 +157,8 @@ class Room:
         }
         source = {"jwks_parts": fields.pop("jwks_parts")} if "jwks_parts" in fields else None
         case |= source or {"jwks": fields.pop("jwks", "#a")}
-        case |= {name: fields.pop(name) for name in ("require",) if name in fields}
+        settings = ("require", "status_lists", "status_policy")
+        case |= {name: fields.pop(name) for name in settings if name in fields}
         case |= {**token, **outcome, "why": why}
         extra = {name: fields.pop(name, None) for name in ("session", "tags")}
         case |= {name: value for name, value in extra.items() if value}

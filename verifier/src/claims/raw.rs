@@ -1,6 +1,7 @@
 //! Payload bytes → members of the right type, not yet judged.
 
 use super::ClaimsError;
+use super::status::{ListReference, StatusClaim};
 use crate::json::{self, Malformed, Number, Reader, Text};
 
 /// The claims we know, borrowed from the payload.
@@ -26,6 +27,7 @@ pub(crate) struct RawClaims<'a> {
     pub(crate) auth_time: Option<NumericDate>,
     pub(crate) authz_ver: Option<NumericDate>,
     pub(crate) has_cnf: bool,
+    pub(crate) status: Option<StatusClaim<'a>>,
 }
 
 impl<'a> RawClaims<'a> {
@@ -66,10 +68,17 @@ impl<'a> RawClaims<'a> {
                 self.has_cnf = true;
                 reader.skip()?;
             }
-            "status" => reader.object(|reader, _| reader.skip())?,
+            "status" => self.status = Some(StatusClaim::read(reader)?),
             _ => reader.skip()?,
         }
         Ok(())
+    }
+}
+
+impl<'a> RawClaims<'a> {
+    /// Which entry of which status list speaks of the token.
+    pub(crate) fn status_list(&self) -> Option<&ListReference<'a>> {
+        self.status.as_ref()?.status_list.as_ref()
     }
 }
 
@@ -136,7 +145,7 @@ impl Stated for RawClaims<'_> {
 
 /// Seconds since the Unix epoch, perhaps with a fraction (RFC 7519 §2); within ±2^53, where a
 /// double holds every whole second exactly.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, PartialOrd)]
 pub(crate) struct NumericDate(f64);
 
 const MAX_EXACT: u64 = 1 << 53;
@@ -146,7 +155,7 @@ const MAX_EXACT: u64 = 1 << 53;
     reason = "clocks and leeways are far below 2^53, and a date is within it"
 )]
 impl NumericDate {
-    fn read(reader: &mut Reader<'_>) -> Result<Self, Malformed> {
+    pub(crate) fn read(reader: &mut Reader<'_>) -> Result<Self, Malformed> {
         match reader.number()? {
             Number::Whole(whole) if whole.unsigned_abs() <= MAX_EXACT => Ok(Self(whole as f64)),
             Number::Real(real) if real.abs() <= MAX_EXACT as f64 => Ok(Self(real)),
@@ -155,7 +164,7 @@ impl NumericDate {
     }
 
     /// `now >= self + allowance`.
-    pub(super) fn is_at_or_before(self, now: u64, allowance: u64) -> bool {
+    pub(crate) fn is_at_or_before(self, now: u64, allowance: u64) -> bool {
         now as f64 >= self.0 + allowance as f64
     }
 
@@ -165,7 +174,7 @@ impl NumericDate {
     }
 
     /// `now + allowance < self`.
-    pub(super) fn is_after(self, now: u64, allowance: u64) -> bool {
+    pub(crate) fn is_after(self, now: u64, allowance: u64) -> bool {
         (now as f64) + (allowance as f64) < self.0
     }
 

@@ -88,7 +88,7 @@ pub(crate) enum Fetched {
     /// 304: the set we hold is the issuer's.
     NotModified(Stamp),
     /// 200 with a usable set.
-    Set(Offer),
+    Set(Box<Offer>),
 }
 
 /// A usable set, and whose word it is.
@@ -166,6 +166,11 @@ impl Fetcher {
         }
     }
 
+    /// The same client, for other documents of the issuer.
+    pub(crate) fn http(&self) -> Http {
+        self.http.clone()
+    }
+
     /// Asks once; document and set together have one deadline.
     ///
     /// # Errors
@@ -201,7 +206,7 @@ impl Fetcher {
                 let etag = headers.etag().cloned();
                 let validator = Validator { uri, etag };
                 let offer = self.read(body, validator, Stamp::of(&headers))?;
-                Ok(Fetched::Set(offer))
+                Ok(Fetched::Set(Box::new(offer)))
             }
         }
     }

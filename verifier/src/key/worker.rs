@@ -231,7 +231,7 @@ impl Worker {
         match fetched {
             Fetched::Set(offer) => {
                 self.note_clock(offer.stamp, asked_at);
-                self.take(offer, asked, Duration::MAX)
+                self.take(*offer, asked, Duration::MAX)
             }
             Fetched::NotModified(stamp) => {
                 self.note_clock(stamp, asked_at);

@@ -8,6 +8,7 @@ use std::borrow::Cow;
 use crate::claims::{RawClaims, Stated, Times};
 use crate::json::Text;
 use crate::key::SetId;
+use crate::status::slot::StatusReference;
 
 /// What the issuer says; the same at every validation of one token.
 #[derive(Debug, PartialEq)]
@@ -35,11 +36,12 @@ pub(super) struct Facts {
 }
 
 /// By what a session was judged; where it changed, the session is judged anew.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, PartialEq)]
 pub(crate) struct JudgedBy {
     /// Place of the issuer among those of the verifier.
     pub(crate) party: usize,
     pub(crate) key_set: SetId,
+    pub(crate) status: StatusReference,
 }
 
 /// A place in the text.

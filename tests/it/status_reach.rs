@@ -1,0 +1,170 @@
+//! Which lists are asked for, for whom, and for how long.
+
+use std::sync::Arc;
+
+use queue_tests::clock::NOW;
+use queue_tests::forge::{jwk_set, session_claims};
+use queue_tests::status_list::refer;
+use queue_tests::{FakeClock, Forge, KeyServer, ListReply, Reply, StatusListForge, StatusServer};
+use queue_verifier::errors::Unavailable;
+use queue_verifier::{ErrorCode, KeySource, Require, StatusSource, Verifier};
+
+use crate::status::{World, why};
+
+#[tokio::test]
+async fn a_hundred_lists_are_bounded_and_an_idle_one_makes_room() {
+    let world = World::start().await;
+    world.awaited().await.expect("valid");
+    let reason = |number: usize| {
+        let token = world.token(&format!("n{number}"), 7);
+        why(&world.verifier.validate_session(token))
+    };
+    for number in 0..63 {
+        assert_eq!(reason(number), Unavailable::NoCopy, "{number}");
+    }
+    for number in 63..100 {
+        assert_eq!(reason(number), Unavailable::TooMany, "{number}");
+    }
+    world.verdict().expect("lists in use stay");
+    world.clock.advance(599);
+    assert_eq!(reason(99), Unavailable::TooMany);
+    world.clock.advance(1);
+    assert_eq!(reason(99), Unavailable::NoCopy);
+}
+
+#[tokio::test]
+async fn a_list_lies_where_the_settings_allow_and_nowhere_else() {
+    let canary = StatusServer::start().await;
+    canary.says("a", ListReply::Close);
+    let world = World::start().await;
+    let refused = |uri: String| {
+        let mut claims = session_claims(world.server.origin(), "raptor", NOW);
+        refer(&mut claims, &uri, 7);
+        let verdict = world.verifier.validate_session(world.key.sign(&claims));
+        assert_eq!(why(&verdict), Unavailable::OriginNotAllowed, "{uri}");
+    };
+    let port = world.server.origin().rsplit_once(':').expect("a port").1;
+    refused(canary.uri("a"));
+    refused("file:///etc/passwd".to_owned());
+    refused("https://169.254.169.254/latest/meta-data".to_owned());
+    refused(format!("http://me@127.0.0.1:{port}/status-lists/a"));
+    refused(format!("http://localhost:{port}/status-lists/a"));
+    refused(format!("http://127.0.0.1:{port}0/status-lists/a"));
+    refused("no URL".to_owned());
+    assert_eq!(canary.hits("a").all, 0);
+    let allowing = Verifier::builder(world.server.origin(), "raptor")
+        .keys(KeySource::jwk_set(jwk_set(&[&world.key])))
+        .status_lists(StatusSource::Named)
+        .status_origins([canary.origin().to_owned()])
+        .clock(FakeClock::at(NOW) as Arc<_>)
+        .build()
+        .expect("good settings");
+    let mut claims = session_claims(world.server.origin(), "raptor", NOW);
+    refer(&mut claims, &canary.uri("a"), 7);
+    let verdict = allowing.validate_session(world.key.sign(&claims));
+    assert_eq!(why(&verdict), Unavailable::NoCopy);
+    canary.hit("a", |hits| hits.all == 1).await;
+}
+
+#[tokio::test]
+async fn a_token_whose_signature_or_claims_are_bad_fetches_no_list() {
+    let world = World::start().await;
+    let mut claims = session_claims(world.server.origin(), "raptor", NOW);
+    refer(&mut claims, &world.server.uri("a"), 7);
+    let forged = Forge::new("k1").sign(&claims);
+    claims.insert("exp".into(), (NOW - 100).into());
+    let expired = world.key.sign(&claims);
+    let require = Require::new();
+    for token in [forged, expired] {
+        let verdict = world
+            .verifier
+            .validate_session_with_refresh(&token, &require);
+        verdict.await.expect_err("refused");
+        assert!(!world.verifier.doctor(&token).valid);
+    }
+    assert_eq!(world.server.hits("a").all, 0);
+    assert!(world.verifier.status().issuers[0].status_lists.is_empty());
+}
+
+#[tokio::test]
+async fn two_issuers_share_no_list() {
+    let (ours, theirs) = (Forge::new("k1"), Forge::new("k1"));
+    let (server, other) = (StatusServer::start().await, StatusServer::start().await);
+    // Both sign a list under one URI, which both may use; only one revokes.
+    let uri = server.uri("a");
+    let list = StatusListForge::new(server.origin(), &uri, NOW)
+        .claim("iss", ())
+        .set(7, 1);
+    server.says("a", ListReply::List(list.sign(&ours)));
+    let clock = FakeClock::at(NOW);
+    let builder = |issuer: &str, key: &Forge| {
+        Verifier::builder(issuer, "raptor")
+            .keys(KeySource::jwk_set(jwk_set(&[key])))
+            .status_lists(StatusSource::Named)
+            .status_origins([server.origin().to_owned()])
+            .clock(Arc::clone(&clock) as Arc<_>)
+    };
+    let verifier = builder(server.origin(), &ours)
+        .also(builder(other.origin(), &theirs))
+        .build()
+        .expect("good settings");
+    let require = Require::new();
+    let verdict = async |issuer: &str, key: &Forge| {
+        let mut claims = session_claims(issuer, "raptor", NOW);
+        refer(&mut claims, &uri, 7);
+        verifier
+            .validate_session_with_refresh(key.sign(&claims), &require)
+            .await
+    };
+    let revoked = verdict(server.origin(), &ours).await;
+    assert_eq!(revoked.unwrap_err().code(), ErrorCode::StatusRevoked);
+    // The other issuer did not sign that list.
+    assert_eq!(
+        why(&verdict(other.origin(), &theirs).await),
+        Unavailable::NoCopy
+    );
+}
+
+#[tokio::test]
+async fn a_list_signed_by_a_key_that_is_new_brings_the_key() {
+    let (old, new) = (Forge::new("k1"), Forge::new("k2"));
+    let keys = KeyServer::start(Reply::set(jwk_set(&[&old]))).await;
+    let server = StatusServer::start().await;
+    let list = StatusListForge::new(server.origin(), &server.uri("a"), NOW);
+    server.says("a", ListReply::List(list.sign(&new)));
+    let verifier = Verifier::builder(server.origin(), "raptor")
+        .keys(KeySource::jwks_uri(keys.url()))
+        .clock(FakeClock::at(NOW) as Arc<_>)
+        .build()
+        .expect("good settings");
+    verifier.ready().await;
+    keys.says(Reply::set(jwk_set(&[&old, &new])));
+    let mut claims = session_claims(server.origin(), "raptor", NOW);
+    refer(&mut claims, &server.uri("a"), 7);
+    let require = Require::new();
+    let verdict = verifier.validate_session_with_refresh(old.sign(&claims), &require);
+    verdict.await.expect("the list says valid");
+    assert_eq!(keys.hits(), 2);
+}
+
+#[tokio::test]
+async fn dropping_the_verifier_ends_the_work_on_its_lists() {
+    let world = World::start().await;
+    world.server.offer_events();
+    world.awaited().await.expect("valid");
+    world.server.listened("a", 1).await;
+    world.server.says("hanging", ListReply::Hang);
+    let _ = world.verifier.validate_session(world.token("hanging", 7));
+    world.server.hit("hanging", |hits| hits.all == 1).await;
+    let clock = Arc::downgrade(&world.clock);
+    let World {
+        verifier,
+        clock: own,
+        ..
+    } = world;
+    drop((verifier, own));
+    // The thread held the last clock.
+    while clock.upgrade().is_some() {
+        tokio::task::yield_now().await;
+    }
+}

@@ -1,0 +1,147 @@
+//! Push: an issuer's stream of events → "fetch now".
+//!
+//! **Invariant:** nothing that is pushed is believed: an event says that there may be news, and
+//! the signed list is fetched to see.
+//!
+//! WHATWG HTML §9.2 (server-sent events).
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::Notify;
+
+use super::fetch::ListFetcher;
+use super::fetched::Push;
+use super::refresh::Jitter;
+use super::slot::ListSlot;
+use crate::clock::Clock;
+use crate::fetch::{EventStream, FetchError, Http, Url};
+
+/// Longest line.
+const MAX_LINE: usize = 8 * 1024;
+/// A stream that says nothing for so long is dead; ours says something every 15 s.
+const SILENCE: Duration = Duration::from_secs(45);
+/// An issuer without events is asked again after this.
+const NO_EVENTS: Duration = Duration::from_secs(600);
+const FIRST_BACKOFF: Duration = Duration::from_secs(1);
+const MAX_BACKOFF: Duration = Duration::from_secs(30);
+/// A stream that lasted so long was a good one.
+const LASTED: Duration = Duration::from_secs(30);
+
+/// Listens to the events of one list, at `<uri>/events`.
+#[derive(Debug)]
+pub(super) struct Listener {
+    http: Http,
+    url: Url,
+    slot: Arc<ListSlot>,
+    clock: Arc<dyn Clock>,
+    jitter: Jitter,
+}
+
+impl Listener {
+    /// For the list of `fetcher`.
+    pub(super) fn new(fetcher: &ListFetcher, slot: Arc<ListSlot>) -> Self {
+        let mut url = fetcher.url.clone();
+        if let Ok(mut path) = url.path_segments_mut() {
+            path.pop_if_empty().push("events");
+        }
+        Self {
+            http: fetcher.http.clone(),
+            url,
+            slot,
+            clock: Arc::clone(&fetcher.judge.clock),
+            jitter: Jitter::default(),
+        }
+    }
+
+    /// Notifies `heard` of every event, for ever, from the first notice that the list is `there`.
+    pub(super) async fn listen(self, there: &Notify, heard: &Notify) {
+        there.notified().await;
+        let mut failures = 0_u32;
+        loop {
+            let start = self.clock.monotonic();
+            let outcome = self.follow(heard).await;
+            let is_refused = matches!(
+                outcome,
+                Err(FetchError::MediaType
+                    | FetchError::Status {
+                        status: 404..=406 | 410
+                    })
+            );
+            if is_refused {
+                self.slot.note(|progress| progress.push = Push::Off);
+                self.clock.sleep(NO_EVENTS).await;
+                continue;
+            }
+            self.slot.note(|progress| progress.push = Push::Lost);
+            let lasted = self.clock.monotonic().saturating_sub(start);
+            failures = if lasted >= LASTED {
+                0
+            } else {
+                failures.saturating_add(1)
+            };
+            let backoff = FIRST_BACKOFF * 2_u32.pow(failures.saturating_sub(1).min(8));
+            let random = self.jitter.random(&*self.clock);
+            let delay = backoff.min(MAX_BACKOFF).mul_f64(1.0 - 0.5 * random);
+            self.clock.sleep(delay).await;
+        }
+    }
+
+    /// Follows one stream to its end.
+    async fn follow(&self, heard: &Notify) -> Result<(), FetchError> {
+        let mut stream = self.http.listen(&self.url).await?;
+        self.slot.note(|progress| progress.push = Push::Connected);
+        heard.notify_one(); // What happened while nobody listened.
+        let mut lines = Lines::default();
+        while let Some(bytes) = self.next(&mut stream).await? {
+            if lines.read(&bytes)? {
+                heard.notify_one();
+            }
+        }
+        Ok(())
+    }
+
+    async fn next(&self, stream: &mut EventStream) -> Result<Option<Vec<u8>>, FetchError> {
+        tokio::select! {
+            chunk = stream.chunk() => chunk,
+            () = self.clock.sleep(SILENCE) => Err(FetchError::Timeout),
+        }
+    }
+}
+
+/// The lines of a stream, read for where an event ends.
+#[derive(Debug, Default)]
+pub(super) struct Lines {
+    line: Vec<u8>,
+    /// The present event has a field; a comment is none.
+    has_field: bool,
+    after_return: bool,
+}
+
+impl Lines {
+    /// Reads on; whether an event ended.
+    pub(super) fn read(&mut self, bytes: &[u8]) -> Result<bool, FetchError> {
+        let mut has_event = false;
+        for byte in bytes {
+            let is_second_half = *byte == b'\n' && self.after_return;
+            self.after_return = *byte == b'\r';
+            match byte {
+                b'\n' if is_second_half => {}
+                b'\n' | b'\r' => has_event |= self.end_line(),
+                _ if self.line.len() == MAX_LINE => {
+                    return Err(FetchError::TooLarge { most: MAX_LINE });
+                }
+                byte => self.line.push(*byte),
+            }
+        }
+        Ok(has_event)
+    }
+
+    /// Ends the present line; whether it ended an event.
+    fn end_line(&mut self) -> bool {
+        let is_blank = self.line.is_empty();
+        self.has_field |= !is_blank && self.line[0] != b':';
+        self.line.clear();
+        is_blank && std::mem::take(&mut self.has_field)
+    }
+}

@@ -1,0 +1,76 @@
+//! `bits` and `lst` → one status for each index.
+//!
+//! **Invariant:** a list that is made was whole: strict base64url, one zlib stream to its checksum
+//! and nothing behind it, within [`MAX_INFLATED`] whatever the stream claims (hazard V32).
+//!
+//! Token Status List §4.1, §4.2; RFC 1950.
+
+use base64_simd::URL_SAFE_NO_PAD;
+use flate2::{Decompress, FlushDecompress, Status};
+
+/// Largest list, inflated, in bytes: 134 million sessions of one bit.
+pub(super) const MAX_INFLATED: usize = 16 * 1024 * 1024;
+/// What is set aside before anything is inflated: one million sessions of one bit.
+const FIRST_CAPACITY: usize = 128 * 1024;
+
+/// The statuses of one list, as they are packed on the wire.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct StatusList {
+    /// 1, 2, 4 or 8.
+    bits: u8,
+    bytes: Box<[u8]>,
+}
+
+impl StatusList {
+    /// Decodes `lst`, whose statuses have `bits` bits each.
+    pub(super) fn parse(bits: i64, lst: &str) -> Option<Self> {
+        let bits = match bits {
+            1 => 1,
+            2 => 2,
+            4 => 4,
+            8 => 8,
+            _ => return None,
+        };
+        let zlib = URL_SAFE_NO_PAD.decode_to_vec(lst).ok()?;
+        let bytes = inflate(&zlib)?.into_boxed_slice();
+        Some(Self { bits, bytes })
+    }
+
+    /// The status at `idx`; none beyond the end.
+    pub(super) fn status(&self, idx: u32) -> Option<u8> {
+        let per_byte = u32::from(8 / self.bits);
+        let byte = *self.bytes.get(usize::try_from(idx / per_byte).ok()?)?;
+        let shift = (idx % per_byte) * u32::from(self.bits);
+        // The lowest bits of a byte come first.
+        Some((byte >> shift) & (u8::MAX >> (8 - self.bits)))
+    }
+
+    /// How many statuses there are.
+    pub(super) fn len(&self) -> usize {
+        self.bytes.len() * usize::from(8 / self.bits)
+    }
+}
+
+fn inflate(zlib: &[u8]) -> Option<Vec<u8>> {
+    let mut stream = Decompress::new(true);
+    let mut bytes = Vec::with_capacity(FIRST_CAPACITY);
+    loop {
+        let (read, written) = (stream.total_in(), bytes.len());
+        let rest = zlib.get(usize::try_from(read).ok()?..)?;
+        let state = stream
+            .decompress_vec(rest, &mut bytes, FlushDecompress::None)
+            .ok()?;
+        if let Status::StreamEnd = state {
+            let is_whole = stream.total_in() == u64::try_from(zlib.len()).ok()?;
+            return is_whole.then_some(bytes);
+        }
+        if bytes.len() == bytes.capacity() {
+            if bytes.len() >= MAX_INFLATED {
+                return None;
+            }
+            bytes.reserve_exact(bytes.len().min(MAX_INFLATED - bytes.len()));
+        } else if stream.total_in() == read && bytes.len() == written {
+            return None; // The stream ends before its end.
+        }
+    }
+}

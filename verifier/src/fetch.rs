@@ -278,3 +278,6 @@ impl FetchError {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

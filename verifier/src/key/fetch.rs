@@ -88,7 +88,7 @@ pub(crate) enum Fetched {
     /// 304: the set we hold is the issuer's.
     NotModified(Stamp),
     /// 200 with a usable set.
-    Set(Offer),
+    Set(Box<Offer>),
 }
 
 /// A usable set, and whose word it is.
@@ -201,7 +201,7 @@ impl Fetcher {
                 let etag = headers.etag().cloned();
                 let validator = Validator { uri, etag };
                 let offer = self.read(body, validator, Stamp::of(&headers))?;
-                Ok(Fetched::Set(offer))
+                Ok(Fetched::Set(Box::new(offer)))
             }
         }
     }

@@ -85,7 +85,7 @@ impl Host {
     }
 
     fn refused(&self) -> SnapshotError {
-        match self.builder().build().unwrap_err() {
+        match self.builder().build().expect_err("settings to refuse") {
             ConfigError::Snapshot(error) => error,
             other => panic!("{other}"),
         }

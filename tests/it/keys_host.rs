@@ -5,6 +5,7 @@ use std::process::{Child, ChildStdout, Command, Stdio};
 
 use queue_tests::clock::NOW;
 use queue_tests::forge::session_claims;
+use queue_tests::wait::until;
 use queue_tests::{FakeIssuer, Forge, Reply};
 use queue_verifier::Verifier;
 use serde_json::{Value, json};
@@ -21,9 +22,8 @@ async fn many_verifiers_of_a_host_make_one_fetch() {
     assert_eq!(host.fetches(), 1, "cold");
     host.clock.advance(256); // due at 75–85 % of 300 s
     for verifier in &verifiers {
-        while verifier.status().issuers[0].key_set_age != Some(0) {
-            tokio::task::yield_now().await;
-        }
+        let is_young = || verifier.status().issuers[0].key_set_age == Some(0);
+        until("a young set", is_young).await;
         assert!(host.validate(verifier, &host.key).is_ok());
     }
     assert_eq!(host.fetches(), 2, "on schedule");

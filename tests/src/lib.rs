@@ -5,6 +5,7 @@ pub mod clock;
 pub mod forge;
 pub mod issuer;
 pub mod vectors;
+pub mod wait;
 
 pub use clock::FakeClock;
 pub use forge::{Claims, Forge};

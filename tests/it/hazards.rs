@@ -93,10 +93,12 @@ fn is_test(file: &str, name: &str) -> bool {
     sources.into_iter().any(|path| {
         let text = read(path);
         ["fn ", "async fn "].iter().any(|start| {
-            let (heading, attribute) = (format!("{start}{name}() {{"), "test]");
+            let heading = format!("{start}{name}() {{");
+            let is_attribute =
+                |line: &str| line.ends_with("test]") || line.starts_with("#[tokio::test(");
             let mut before = "";
             text.lines().any(|line| {
-                let is_found = line == heading && before.ends_with(attribute);
+                let is_found = line == heading && is_attribute(before);
                 before = line;
                 is_found
             })

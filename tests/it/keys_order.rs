@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use queue_tests::clock::NOW;
 use queue_tests::forge::{jwk_set, session_claims};
+use queue_tests::wait::until;
 use queue_tests::{FakeClock, FakeIssuer, Forge, Reply};
 use queue_verifier::errors::{FetchError, RefreshError};
 use queue_verifier::report::RefreshStatus;
@@ -140,9 +141,7 @@ async fn a_refused_copy_is_asked_for_again_past_the_caches() {
     world.issuer.says(FakeIssuer::JWKS, stale);
     world.clock.advance(256); // due at 75–85 % of 300 s
     world.issuer.hit_at(FakeIssuer::JWKS, 2).await;
-    while world.status().superseded == 0 {
-        tokio::task::yield_now().await;
-    }
+    until("the copy is refused", || world.status().superseded > 0).await;
     world.clock.advance(1);
     world.issuer.hit_at(FakeIssuer::JWKS, 3).await;
     let asked = world.issuer.requests(FakeIssuer::JWKS);

@@ -1,10 +1,8 @@
-//! The snapshot file: a start without the issuer, one fetch for a host, and what is refused.
+//! The snapshot file: a start without the issuer, and what is refused.
 
 use std::fs::{self, Permissions};
-use std::io::{BufRead as _, BufReader, Write as _};
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -15,10 +13,10 @@ use queue_tests::{FakeClock, FakeIssuer, Forge, Reply};
 use queue_verifier::errors::SnapshotError;
 use queue_verifier::report::{KeySetState, SnapshotState, SnapshotStatus};
 use queue_verifier::{Builder, ConfigError, ErrorCode, KeySource, Session, Verifier};
-use serde_json::{Value, json};
+use serde_json::json;
 
 /// A folder that this user alone can write; gone when dropped.
-struct Folder(PathBuf);
+pub(crate) struct Folder(PathBuf);
 
 impl Folder {
     fn new() -> Self {
@@ -32,7 +30,7 @@ impl Folder {
         folder
     }
 
-    fn file(&self) -> PathBuf {
+    pub(crate) fn file(&self) -> PathBuf {
         self.0.join("keys.json")
     }
 }
@@ -47,15 +45,15 @@ fn mode(path: &Path, mode: u32) {
     fs::set_permissions(path, Permissions::from_mode(mode)).expect("ours to change");
 }
 
-struct Host {
-    folder: Folder,
-    issuer: FakeIssuer,
-    clock: Arc<FakeClock>,
-    key: Forge,
+pub(crate) struct Host {
+    pub(crate) folder: Folder,
+    pub(crate) issuer: FakeIssuer,
+    pub(crate) clock: Arc<FakeClock>,
+    pub(crate) key: Forge,
 }
 
 impl Host {
-    async fn new() -> Self {
+    pub(crate) async fn new() -> Self {
         let (issuer, key) = (FakeIssuer::start().await, Forge::new("k1"));
         issuer.publish(&[&key]);
         Self {
@@ -67,7 +65,7 @@ impl Host {
     }
 
     /// A host whose snapshot holds the issuer's first set, as of now.
-    async fn with_snapshot() -> Self {
+    pub(crate) async fn with_snapshot() -> Self {
         let host = Self::new().await;
         let verifier = host.build();
         verifier.refresh().await.expect("the issuer answers");
@@ -82,18 +80,18 @@ impl Host {
             .snapshot(self.folder.file())
     }
 
-    fn build(&self) -> Verifier {
+    pub(crate) fn build(&self) -> Verifier {
         self.builder().build().expect("good settings")
     }
 
     fn refused(&self) -> SnapshotError {
-        match self.builder().build().unwrap_err() {
+        match self.builder().build().expect_err("settings to refuse") {
             ConfigError::Snapshot(error) => error,
             other => panic!("{other}"),
         }
     }
 
-    fn validate(&self, verifier: &Verifier, key: &Forge) -> Result<Session, ErrorCode> {
+    pub(crate) fn validate(&self, verifier: &Verifier, key: &Forge) -> Result<Session, ErrorCode> {
         use queue_verifier::Clock as _;
         let claims = session_claims(self.issuer.name(), "raptor", self.clock.now());
         let verdict = verifier.validate_session(key.sign(&claims));
@@ -104,7 +102,7 @@ impl Host {
         self.issuer.says(FakeIssuer::JWKS, Reply::error());
     }
 
-    fn fetches(&self) -> usize {
+    pub(crate) fn fetches(&self) -> usize {
         self.issuer.requests(FakeIssuer::JWKS).len()
     }
 }
@@ -175,44 +173,6 @@ async fn a_snapshot_of_the_future_is_refused_beyond_the_leeway() {
     let problem = snapshot(&verifier).problem.expect("named");
     assert_eq!(problem, SnapshotError::FromTheFuture.to_string());
     assert!(!verifier.is_ready());
-}
-
-#[tokio::test]
-async fn many_verifiers_of_a_host_make_one_fetch() {
-    let host = Host::new().await;
-    let verifiers: Vec<Verifier> = (0..20).map(|_| host.build()).collect();
-    for verifier in &verifiers {
-        verifier.ready().await;
-    }
-    assert_eq!(host.fetches(), 1, "cold");
-    host.clock.advance(256); // due at 75–85 % of 300 s
-    for verifier in &verifiers {
-        while verifier.status().issuers[0].key_set_age != Some(0) {
-            tokio::task::yield_now().await;
-        }
-        assert!(host.validate(verifier, &host.key).is_ok());
-    }
-    assert_eq!(host.fetches(), 2, "on schedule");
-    let late = host.build();
-    late.ready().await;
-    assert_eq!(host.fetches(), 2, "a late comer");
-}
-
-#[tokio::test]
-async fn a_key_another_process_has_fetched_is_found_without_asking() {
-    let host = Host::with_snapshot().await;
-    let (one, other) = (host.build(), host.build());
-    let next = Forge::new("k2");
-    host.issuer.publish(&[&host.key, &next]);
-    host.clock.advance(5);
-    one.refresh().await.expect("the issuer answers");
-    let fetches = host.fetches();
-    let token = next.sign(&session_claims(host.issuer.name(), "raptor", NOW));
-    let verdict = other
-        .validate_session_with_refresh(token, &queue_verifier::Require::new())
-        .await;
-    assert!(verdict.is_ok());
-    assert_eq!(host.fetches(), fetches);
 }
 
 #[tokio::test]
@@ -357,62 +317,4 @@ async fn a_snapshot_holds_public_keys_only() {
     assert!(!host.folder.file().exists(), "not even for a moment");
     let problem = snapshot(&verifier).problem;
     assert_eq!(problem, Some(SnapshotError::PrivateKey.to_string()));
-}
-
-struct Process(Child, BufReader<std::process::ChildStdout>);
-
-impl Process {
-    fn start(host: &Host) -> Self {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_queue-test-verifiers"))
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("it was built");
-        let wanted = json!({
-            "issuer": host.issuer.name(), "jwks_uri": host.issuer.jwks_uri(),
-            "snapshot": host.folder.file(),
-        });
-        let stdin = child.stdin.as_mut().expect("piped");
-        writeln!(stdin, "{wanted}").expect("it reads");
-        let stdout = BufReader::new(child.stdout.take().expect("piped"));
-        Self(child, stdout)
-    }
-
-    fn status(&mut self) -> Value {
-        let mut line = String::new();
-        self.1.read_line(&mut line).expect("it writes");
-        serde_json::from_str(&line).expect("a status")
-    }
-
-    fn kill(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        self.kill();
-    }
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn processes_of_a_host_make_one_fetch_and_a_killed_one_leaves_no_lock() {
-    let host = Host::new().await;
-    host.issuer.says(FakeIssuer::JWKS, Reply::Hang);
-    let mut killed = Process::start(&host);
-    host.issuer.hit_at(FakeIssuer::JWKS, 1).await;
-    let mut others: Vec<Process> = (0..4).map(|_| Process::start(&host)).collect();
-    host.issuer.publish(&[&host.key]);
-    killed.kill();
-    let ages: Vec<Value> = others.iter_mut().map(Process::status).collect();
-    assert!(
-        ages.iter()
-            .all(|status| status["issuers"][0]["key_set"] == "fresh")
-    );
-    assert_eq!(
-        host.fetches(),
-        2,
-        "that of the killed one, and one for all others"
-    );
 }

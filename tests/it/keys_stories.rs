@@ -9,6 +9,7 @@ use std::task::{Context, Poll, Waker};
 
 use queue_tests::clock::NOW;
 use queue_tests::forge::session_claims;
+use queue_tests::wait::until;
 use queue_tests::{FakeClock, FakeIssuer, Forge, Reply};
 use queue_verifier::report::KeySetState;
 use queue_verifier::{Clock as _, ErrorCode, ErrorKind, Require, Verifier};
@@ -44,11 +45,8 @@ fn at_once<T>(future: impl Future<Output = T>) -> Option<T> {
     }
 }
 
-/// Past what a scheduled fetch that hangs can be told apart from none.
 async fn fetch_ended(world: &World, attempts: u64) {
-    while world.status().attempts < attempts {
-        tokio::task::yield_now().await;
-    }
+    until("a fetch", || world.status().attempts >= attempts).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

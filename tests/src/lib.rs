@@ -7,6 +7,7 @@ pub mod issuer;
 pub mod status_list;
 pub mod status_server;
 pub mod vectors;
+pub mod wait;
 
 pub use clock::FakeClock;
 pub use forge::{Claims, Forge};

@@ -333,3 +333,6 @@ impl FetchError {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -26,6 +26,7 @@ use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 
 use crate::forge::{Forge, jwk_set};
+use crate::wait::patiently;
 pub use reply::Reply;
 
 /// The issuer; stops when dropped.
@@ -181,13 +182,16 @@ impl FakeIssuer {
     }
 
     async fn until(&self, is_reached: impl Fn() -> bool) {
-        loop {
-            let next = self.shared.hit.notified();
-            if is_reached() {
-                return;
+        let waiting = async {
+            loop {
+                let next = self.shared.hit.notified();
+                if is_reached() {
+                    return;
+                }
+                next.await;
             }
-            next.await;
-        }
+        };
+        patiently("a request", waiting).await;
     }
 
     /// Lets every hanging request end without an answer.

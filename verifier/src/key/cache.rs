@@ -8,8 +8,6 @@ use std::time::Duration;
 
 use arc_swap::{ArcSwapOption, Guard};
 
-#[cfg(feature = "fetch")]
-use super::succession::Moment;
 use super::{JwkSet, KeyError};
 use crate::clock::Clock;
 
@@ -36,12 +34,14 @@ enum Age {
     /// Given as settings; it has no age.
     Static,
     /// Vouched for at a moment.
-    #[cfg(feature = "fetch")]
+    #[cfg_attr(
+        not(feature = "fetch"),
+        expect(dead_code, reason = "only a fetched set ages")
+    )]
     Since(Vouched),
 }
 
 /// When the issuer last vouched for a set, and what that is worth.
-#[cfg(feature = "fetch")]
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Vouched {
     pub(crate) at: Moment,
@@ -49,6 +49,41 @@ pub(crate) struct Vouched {
     pub(crate) lifetime: Duration,
     /// Never used past this age, whatever the stale limit says.
     pub(crate) hard_limit: Duration,
+}
+
+/// A moment that may lie before the zero of the monotonic clock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Moment {
+    /// Monotonic.
+    read_at: Duration,
+    age_then: Duration,
+}
+
+impl Moment {
+    /// How long ago it is.
+    pub(crate) fn age(self, now: Duration) -> Duration {
+        now.saturating_sub(self.read_at)
+            .saturating_add(self.age_then)
+    }
+}
+
+#[cfg(feature = "fetch")]
+impl Moment {
+    /// `age` before `now`.
+    pub(crate) const fn before(now: Duration, age: Duration) -> Self {
+        Self {
+            read_at: now,
+            age_then: age,
+        }
+    }
+
+    /// The moment `age` before this one.
+    pub(crate) const fn earlier_by(self, age: Duration) -> Self {
+        Self {
+            read_at: self.read_at,
+            age_then: self.age_then.saturating_add(age),
+        }
+    }
 }
 
 impl KeyCache {
@@ -86,7 +121,6 @@ impl KeyCache {
         };
         let freshness = match age {
             Age::Static => KeySetFreshness::FRESH,
-            #[cfg(feature = "fetch")]
             Age::Since(vouched) => {
                 let age = vouched.at.age(clock.monotonic());
                 let most = vouched.lifetime.saturating_add(self.stale_limit);

@@ -6,9 +6,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::cache::{KeyCache, Vouched};
+use super::cache::{KeyCache, Moment, Vouched};
 use super::fetch::{Offer, RefreshError, Stamp};
-use super::succession::{Held, Moment, Standing, Succession};
+use super::succession::{Held, Standing, Succession};
 use crate::clock::Clock;
 
 /// The set at hand and its succession.
@@ -48,7 +48,7 @@ impl Keeper {
         };
         match self.succession.judge(&offer, asked, now) {
             Standing::Same => {
-                self.confirm(offer.stamp, asked, hard_limit);
+                self.confirm(offer.stamp, asked, hard_limit, now);
                 Ok(Standing::Same)
             }
             // A set past its bound protects nobody; refusing an issuer that was restored from a
@@ -69,14 +69,20 @@ impl Keeper {
     }
 
     /// The issuer says that the set at hand is still its own.
-    pub(super) fn confirm(&mut self, stamp: Stamp, asked: Moment, hard_limit: Duration) {
+    pub(super) fn confirm(
+        &mut self,
+        stamp: Stamp,
+        asked: Moment,
+        hard_limit: Duration,
+        now: Duration,
+    ) {
         let vouched = Vouched {
             at: asked,
             lifetime: stamp.lifetime,
             hard_limit,
         };
         if self.cache.confirm(vouched) {
-            self.succession.confirm(stamp, asked);
+            self.succession.confirm(stamp, asked, now);
             self.vouched = Some(vouched);
         }
     }

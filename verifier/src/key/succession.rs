@@ -7,6 +7,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
+use super::cache::Moment;
 use super::fetch::{Digest, MAX_LIFETIME, Offer, Stamp, Validator};
 use super::{JwkRefused, JwkSet, PublicKey};
 
@@ -40,14 +41,6 @@ pub(crate) struct Held {
     vouched: Moment,
     pub(crate) copy_age: Duration,
     pub(crate) date: Option<u64>,
-}
-
-/// A moment that may lie before the zero of the monotonic clock.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Moment {
-    /// Monotonic.
-    read_at: Duration,
-    age_then: Duration,
 }
 
 /// How an offered set relates to the one at hand.
@@ -96,9 +89,13 @@ impl Succession {
     }
 
     /// The set at hand is still the issuer's.
-    pub(crate) fn confirm(&mut self, stamp: Stamp, asked: Moment) {
+    pub(crate) fn confirm(&mut self, stamp: Stamp, asked: Moment, now: Duration) {
         if let Some(held) = &mut self.held {
-            held.vouched = asked.earlier_by(stamp.copy_age);
+            let vouched = asked.earlier_by(stamp.copy_age);
+            // An older copy of it takes nothing back.
+            if vouched.age(now) < held.vouched.age(now) {
+                held.vouched = vouched;
+            }
             held.copy_age = stamp.copy_age;
             held.date = stamp.date;
         }
@@ -153,30 +150,6 @@ impl Standing {
         } else {
             Self::Follows
         }
-    }
-}
-
-impl Moment {
-    /// `age` before `now`.
-    pub(crate) const fn before(now: Duration, age: Duration) -> Self {
-        Self {
-            read_at: now,
-            age_then: age,
-        }
-    }
-
-    /// The moment `age` before this one.
-    pub(crate) const fn earlier_by(self, age: Duration) -> Self {
-        Self {
-            read_at: self.read_at,
-            age_then: self.age_then.saturating_add(age),
-        }
-    }
-
-    /// How long ago it is.
-    pub(crate) fn age(self, now: Duration) -> Duration {
-        now.saturating_sub(self.read_at)
-            .saturating_add(self.age_then)
     }
 }
 

@@ -61,3 +61,6 @@ impl Budget {
         at.is_some_and(|at| now.saturating_sub(at) < UNKNOWN_WINDOW)
     }
 }
+
+#[cfg(test)]
+mod tests;

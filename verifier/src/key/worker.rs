@@ -12,12 +12,12 @@ use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
 
-use super::cache::{KeyCache, Vouched};
+use super::cache::{KeyCache, Moment, Vouched};
 use super::fetch::{Ask, Fetched, Fetcher, Offer, RefreshError, Stamp};
 use super::keeper::Keeper;
 use super::refresh::{Command, Progress};
 use super::snapshot::{Content, Lock, Snapshot, SnapshotError, SnapshotState, SnapshotStatus};
-use super::succession::{Held, Moment, Standing};
+use super::succession::{Held, Standing};
 use super::unknown::{UNKNOWN_WINDOW, UnknownKids};
 use crate::clock::Clock;
 
@@ -235,7 +235,8 @@ impl Worker {
             }
             Fetched::NotModified(stamp) => {
                 self.note_clock(stamp, asked_at);
-                self.keeper.confirm(stamp, asked, Duration::MAX);
+                let now = self.now();
+                self.keeper.confirm(stamp, asked, Duration::MAX, now);
                 Ok(())
             }
         }

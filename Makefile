@@ -55,11 +55,11 @@ format: setup
 	$(VENV)/bin/ruff check --fix .
 	$(VENV)/bin/ruff format .
 
-bench: setup
-	@lscpu | grep -E 'Model name|^CPU\(s\)' || true
-	cargo bench -p queue-verifier --all-features
+# BENCH=--dry leaves docs/reference/benchmarks.md as it is, BENCH=--quick asks only if it works.
+bench:
+	.ci/setup bench
 	$(VENV)/bin/maturin develop --quiet --release -m bindings/Cargo.toml
-	$(PYTHON) bindings/benches/validate_session.py
+	$(PYTHON) tests/bench/run.py $(BENCH)
 
 vectors: setup
 	$(PYTHON) tests/vectors/generate.py

@@ -5,7 +5,7 @@
 
 use std::io::{BufRead as _, Write as _};
 
-use serde_json::{Map, Value, json};
+use serde_json::json;
 
 use crate::fixture::Fixture;
 use crate::subjects::Subject;
@@ -13,9 +13,9 @@ use crate::subjects::Subject;
 /// Serves until the input ends.
 pub(crate) fn run(subjects: &[Subject], fixture: &Fixture) -> std::io::Result<()> {
     let mut out = std::io::stdout().lock();
-    let names: Map<String, Value> = subjects
+    let names: Vec<[&str; 2]> = subjects
         .iter()
-        .map(|subject| (subject.id.to_owned(), subject.name.into()))
+        .map(|subject| [subject.id, subject.name])
         .collect();
     let ready = json!({"subjects": names, "fixture": fixture.to_json()});
     writeln!(out, "{ready}")?;

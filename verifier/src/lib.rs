@@ -12,6 +12,9 @@ mod doctor;
 mod error;
 #[cfg(feature = "fetch")]
 mod fetch;
+#[cfg(any(test, fuzzing))]
+#[doc(hidden)]
+pub mod fuzzing;
 mod header;
 mod health;
 mod json;

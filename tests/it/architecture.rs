@@ -177,8 +177,8 @@ fn what_can_do_harm_is_named_in_one_place() {
     }
 }
 
-/// Claims cannot be read before the signature is good. Private items are out of reach of a
-/// compile-fail test, so the text is looked at: who makes what, and who calls what.
+/// Claims cannot be read before the signature is good: `verifier/tests/compile_fail` has what the
+/// compiler refuses, here is who may call what it cannot tell apart.
 #[test]
 fn claims_are_read_behind_the_signature() {
     let rules: [(&str, &[&str]); 4] = [

@@ -20,6 +20,11 @@ mod health;
 mod json;
 mod jws;
 mod key;
+/// A file of `tests/compile_fail`: what must not compile even inside the crate.
+#[cfg(misuse)]
+mod misuse {
+    include!(env!("QUEUE_MISUSE"));
+}
 mod party;
 mod policy;
 mod remembered;

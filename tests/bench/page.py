@@ -180,7 +180,10 @@ def remembered(memory: dict[str, Any]) -> str:
     section = table(
         "Memory under ever new tokens", ("tokens met", "resident KiB", "peak KiB"), rows
     )
-    return f"{section}\n\nDistinct ES256 tokens of {memory['token_bytes']} bytes, each judged once."
+    return (
+        f"{section}\n\nDistinct ES256 tokens of {memory['token_bytes']} bytes, each judged once by a "
+        f"verifier that remembers {memory['remembered']}."
+    )
 
 
 def up(value: float, digits: int) -> str:

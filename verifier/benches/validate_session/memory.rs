@@ -1,4 +1,4 @@
-//! Memory of a verifier that meets ever new tokens.
+//! Memory of a verifier that remembers few tokens and meets ever new ones.
 //!
 //! Every token is signed here, judged once and dropped. They are signed with P-256, at a twentieth
 //! of the price of RSA, and padded to the length of the RSA fixture.
@@ -12,6 +12,7 @@ use serde_json::json;
 use crate::fixture::{AUDIENCE, ISSUER, claims, compact, now};
 
 const TOKENS: usize = 1_000_000;
+const REMEMBERED: usize = 10_000;
 /// Tokens after which the memory is read.
 const READ_AT: [usize; 5] = [0, 1_000, 10_000, 100_000, TOKENS];
 
@@ -37,10 +38,12 @@ pub(crate) fn run() {
         length = token.len();
         verifier.validate_session(&token).expect("a good token");
     }
-    println!("{}", json!({"token_bytes": length, "readings": readings}));
+    println!(
+        "{}",
+        json!({"token_bytes": length, "remembered": REMEMBERED, "readings": readings})
+    );
 }
 
-/// The verifier under test; what it remembers is set here.
 fn verifier(point: &[u8]) -> Verifier {
     let (x, y) = point[1..].split_at(32);
     let number = |bytes: &[u8]| URL_SAFE_NO_PAD.encode_to_string(bytes);
@@ -50,6 +53,7 @@ fn verifier(point: &[u8]) -> Verifier {
         .keys(KeySource::jwk_set(set.to_string()))
         .algorithms([Algorithm::ES256])
         .backend(CryptoBackend::AwsLcRs)
+        .remember(REMEMBERED)
         .build()
         .expect("good settings")
 }

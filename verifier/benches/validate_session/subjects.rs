@@ -54,9 +54,9 @@ pub(crate) fn all(fixture: &Fixture) -> Vec<Subject> {
     let (ring, aws) = (CryptoBackend::Ring, CryptoBackend::AwsLcRs);
     vec![
         subject("ring_bare", "ring, bare", 1, bare_ring(fixture)),
-        subject("ring_walk", "walk on ring", 1, walk(fixture, ring)),
+        subject("ring_walk", "walk on ring", 1, walk(fixture, ring, 0)),
         subject("aws_bare", "aws-lc-rs, bare", 1, bare_aws(fixture)),
-        subject("aws_walk", "walk on aws-lc-rs", 1, walk(fixture, aws)),
+        subject("aws_walk", "walk on aws-lc-rs", 1, walk(fixture, aws, 0)),
         subject(
             "jsonwebtoken",
             "jsonwebtoken on aws-lc-rs",
@@ -73,15 +73,24 @@ pub(crate) fn all(fixture: &Fixture) -> Vec<Subject> {
             "aws_walk_2",
             "walk on aws-lc-rs, 2 threads",
             2,
-            walk(fixture, aws),
+            walk(fixture, aws, 0),
+        ),
+        subject("remembered", "remembered", 1, walk(fixture, aws, 10_000)),
+        subject(
+            "remembered_2",
+            "remembered, 2 threads",
+            2,
+            walk(fixture, aws, 10_000),
         ),
     ]
 }
 
-fn walk(fixture: &Fixture, backend: CryptoBackend) -> Box<dyn Fn() + Send + Sync> {
+/// A verifier that remembers up to `tokens` tokens, so that every call but the first recalls.
+fn walk(fixture: &Fixture, backend: CryptoBackend, tokens: usize) -> Box<dyn Fn() + Send + Sync> {
     let verifier = Verifier::builder(ISSUER, AUDIENCE)
         .keys(KeySource::jwk_set(fixture.jwk_set().to_string()))
         .backend(backend)
+        .remember(tokens)
         .build()
         .expect("good settings");
     let token = fixture.token.clone();

@@ -1,11 +1,11 @@
 # Two commands do everything, what they need they install:
 #   make demo    the main job, from minting to refusing, then stays up (ONCE=1: exits)
 #   make test    every test of every language
-# The rest: lint, format, bench, vectors, clean.
+# The rest: lint, format, bench, fuzz, vectors, clean.
 
 SHELL := /bin/bash
 .DELETE_ON_ERROR:
-.PHONY: demo test test-rust test-python lint format bench vectors setup setup-demo python clean
+.PHONY: demo test test-rust test-python lint format bench fuzz fuzz-seeds vectors setup setup-demo python clean
 
 VENV   := .venv
 PYTHON := $(VENV)/bin/python
@@ -55,11 +55,33 @@ format: setup
 	$(VENV)/bin/ruff check --fix .
 	$(VENV)/bin/ruff format .
 
-bench: setup
-	@lscpu | grep -E 'Model name|^CPU\(s\)' || true
-	cargo bench -p queue-verifier --all-features
+# BENCH=--dry leaves docs/reference/benchmarks.md as it is, BENCH=--quick asks only if it works.
+bench:
+	.ci/setup bench
 	$(VENV)/bin/maturin develop --quiet --release -m bindings/Cargo.toml
-	$(PYTHON) bindings/benches/validate_session.py
+	$(PYTHON) tests/bench/run.py $(BENCH)
+
+# Each target for SECONDS on end; one alone: make fuzz-claims SECONDS=60. What a run finds new goes to
+# target/fuzz/corpus, a crash to verifier/fuzz/artifacts.
+FUZZ_TARGETS := compact_jws protected_header jwk_set claims validate_session
+FUZZ         := cd verifier && RUSTC_BOOTSTRAP=1 cargo fuzz
+SECONDS      ?= 600
+
+fuzz: $(FUZZ_TARGETS:%=fuzz-%)
+
+$(FUZZ_TARGETS:%=fuzz-%): fuzz-%:
+	.ci/setup fuzz
+	mkdir -p target/fuzz/corpus/$*
+	$(FUZZ) run --target-dir ../target/fuzz $* ../target/fuzz/corpus/$* fuzz/seeds/$* -- \
+		-max_total_time=$(SECONDS) -dict=fuzz/jose.dict -timeout=10 -print_final_stats=1
+
+# The seeds anew from the vectors, each that reaches no new line left out.
+fuzz-seeds:
+	.ci/setup fuzz
+	python3 verifier/fuzz/seeds.py
+	for target in $(FUZZ_TARGETS); do \
+		($(FUZZ) cmin --target-dir ../target/fuzz $$target fuzz/seeds/$$target -- -use_counters=0) || exit; \
+	done
 
 vectors: setup
 	$(PYTHON) tests/vectors/generate.py

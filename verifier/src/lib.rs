@@ -12,11 +12,19 @@ mod doctor;
 mod error;
 #[cfg(feature = "fetch")]
 mod fetch;
+#[cfg(any(test, fuzzing))]
+#[doc(hidden)]
+pub mod fuzzing;
 mod header;
 mod health;
 mod json;
 mod jws;
 mod key;
+/// A file of `tests/compile_fail`: what must not compile even inside the crate.
+#[cfg(misuse)]
+mod misuse {
+    include!(env!("QUEUE_MISUSE"));
+}
 mod party;
 mod policy;
 mod remembered;

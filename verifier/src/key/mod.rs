@@ -137,6 +137,16 @@ impl VerificationKey {
         }
     }
 
+    #[cfg(any(test, fuzzing))]
+    pub(crate) fn algorithm(&self) -> Algorithm {
+        self.algorithm
+    }
+
+    #[cfg(any(test, fuzzing))]
+    pub(crate) fn public(&self) -> &PublicKey {
+        &self.public
+    }
+
     fn is_same_as(&self, other: &Self) -> bool {
         self.algorithm == other.algorithm && self.public == other.public
     }

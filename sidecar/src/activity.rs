@@ -54,7 +54,8 @@ impl Activity {
         loop {
             let phase = self.phase.load(Relaxed);
             let since = Duration::from_millis(phase >> PHASE_BITS);
-            let took = clock.monotonic().saturating_sub(since);
+            let now = clock.monotonic();
+            let took = now.saturating_sub(since);
             let left = match phase & PHASE {
                 HEAD => head.saturating_sub(took),
                 REST => rest.saturating_sub(took),
@@ -64,7 +65,7 @@ impl Activity {
                 return;
             }
             // The phase may change meanwhile to one with less time, but none has less than a head.
-            clock.sleep(left.min(head).max(TICK)).await;
+            clock.sleep_until(now + left.min(head).max(TICK)).await;
         }
     }
 }

@@ -78,13 +78,14 @@ impl Shared {
     /// Runs `work` for at most the deadline; `None` past it. Work that never waits costs no timer.
     pub(crate) async fn in_time<T>(&self, work: impl Future<Output = T>) -> Option<T> {
         let mut work = pin!(work);
+        let deadline = self.clock.monotonic() + self.deadline;
         let first = poll_fn(|context| Poll::Ready(work.as_mut().poll(context))).await;
         if let Poll::Ready(done) = first {
             return Some(done);
         }
         tokio::select! {
             done = work => Some(done),
-            () = self.clock.sleep(self.deadline) => None,
+            () = self.clock.sleep_until(deadline) => None,
         }
     }
 

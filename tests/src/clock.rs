@@ -59,12 +59,11 @@ impl Clock for FakeClock {
         self.times.borrow().monotonic
     }
 
-    fn sleep(&self, duration: Duration) -> Pin<Box<dyn Future<Output = ()> + Send>> {
-        let until = self.monotonic() + duration;
+    fn sleep_until(&self, moment: Duration) -> Pin<Box<dyn Future<Output = ()> + Send>> {
         let mut times = self.times.subscribe();
         Box::pin(async move {
             if times
-                .wait_for(|times| times.monotonic >= until)
+                .wait_for(|times| times.monotonic >= moment)
                 .await
                 .is_err()
             {

@@ -25,9 +25,10 @@ pub trait Clock: Send + Sync + Debug {
     /// Time since an arbitrary fixed point; never goes back.
     fn monotonic(&self) -> Duration;
 
-    /// Completes once `duration` has passed on the monotonic clock.
-    fn sleep(&self, duration: Duration) -> Pin<Box<dyn Future<Output = ()> + Send>> {
-        Box::pin(tokio::time::sleep(duration))
+    /// Completes once the monotonic clock reads `moment`. A moment, not a span: what passes between
+    /// the reading of the clock and this call is not slept again.
+    fn sleep_until(&self, moment: Duration) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+        Box::pin(tokio::time::sleep(moment.saturating_sub(self.monotonic())))
     }
 }
 
@@ -52,10 +53,9 @@ impl Clock for SystemClock {
     }
 
     /// In naps: a timer does not count the time the machine slept, the clock does.
-    fn sleep(&self, duration: Duration) -> Pin<Box<dyn Future<Output = ()> + Send>> {
-        let until = since_start().saturating_add(duration);
+    fn sleep_until(&self, moment: Duration) -> Pin<Box<dyn Future<Output = ()> + Send>> {
         Box::pin(async move {
-            while let Some(left) = until
+            while let Some(left) = moment
                 .checked_sub(since_start())
                 .filter(|left| !left.is_zero())
             {

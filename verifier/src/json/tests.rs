@@ -52,12 +52,12 @@ fn theirs(bytes: &[u8]) -> Option<Value> {
     Some(Value::Object(members.into_iter().collect()))
 }
 
-/// Equal but for the last bit of a double, where serde_json rounds faster than right.
+/// Equal but for the last bits of a double, where serde_json rounds faster than right.
 fn is_same(one: &Value, other: &Value) -> bool {
     match (one, other) {
         (Value::Number(one), Value::Number(other)) => {
             let (one, other) = (one.as_f64().unwrap(), other.as_f64().unwrap());
-            (one - other).abs() <= one.abs() * f64::EPSILON
+            (one - other).abs() <= one.abs() * 8.0 * f64::EPSILON + f64::MIN_POSITIVE
         }
         (Value::Array(one), Value::Array(other)) => {
             one.len() == other.len()

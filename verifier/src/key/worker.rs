@@ -104,7 +104,7 @@ impl Worker {
         }
         loop {
             let planned = self.next_at;
-            let mut alarm = self.clock.sleep(planned.saturating_sub(self.now()));
+            let mut alarm = self.clock.sleep_until(planned);
             while self.next_at == planned {
                 tokio::select! {
                     command = inbox.recv() => {

@@ -61,6 +61,7 @@ impl Listener {
         loop {
             let start = self.clock.monotonic();
             let outcome = self.follow(heard).await;
+            let end = self.clock.monotonic();
             let is_refused = matches!(
                 outcome,
                 Err(FetchError::MediaType
@@ -70,11 +71,11 @@ impl Listener {
             );
             if is_refused {
                 self.slot.note(|progress| progress.push = Push::Off);
-                self.clock.sleep(NO_EVENTS).await;
+                self.clock.sleep_until(end + NO_EVENTS).await;
                 continue;
             }
             self.slot.note(|progress| progress.push = Push::Lost);
-            let lasted = self.clock.monotonic().saturating_sub(start);
+            let lasted = end.saturating_sub(start);
             failures = if lasted >= LASTED {
                 0
             } else {
@@ -83,17 +84,19 @@ impl Listener {
             let backoff = FIRST_BACKOFF * 2_u32.pow(failures.saturating_sub(1).min(8));
             let random = self.jitter.random(&*self.clock);
             let delay = backoff.min(MAX_BACKOFF).mul_f64(1.0 - 0.5 * random);
-            self.clock.sleep(delay).await;
+            self.clock.sleep_until(end + delay).await;
         }
     }
 
     /// Follows one stream to its end.
     async fn follow(&self, heard: &Notify) -> Result<(), FetchError> {
         let mut stream = self.http.listen(&self.url).await?;
+        let mut heard_at = self.clock.monotonic();
         self.slot.note(|progress| progress.push = Push::Connected);
         heard.notify_one(); // What happened while nobody listened.
         let mut lines = Lines::default();
-        while let Some(bytes) = self.next(&mut stream).await? {
+        while let Some(bytes) = self.next(&mut stream, heard_at + SILENCE).await? {
+            heard_at = self.clock.monotonic();
             if lines.read(&bytes)? {
                 heard.notify_one();
             }
@@ -101,10 +104,14 @@ impl Listener {
         Ok(())
     }
 
-    async fn next(&self, stream: &mut EventStream) -> Result<Option<Vec<u8>>, FetchError> {
+    async fn next(
+        &self,
+        stream: &mut EventStream,
+        silent_until: Duration,
+    ) -> Result<Option<Vec<u8>>, FetchError> {
         tokio::select! {
             chunk = stream.chunk() => chunk,
-            () = self.clock.sleep(SILENCE) => Err(FetchError::Timeout),
+            () = self.clock.sleep_until(silent_until) => Err(FetchError::Timeout),
         }
     }
 }

@@ -164,7 +164,7 @@ impl ListTask {
                     break;
                 }
                 tokio::select! {
-                    () = clock.sleep(due - now) => {}
+                    () = clock.sleep_until(due) => {}
                     () = heard.notified() => due = due.min(self.next_push(clock.monotonic())),
                     ask = inbox.recv() => {
                         let Some(reply) = ask else { return };

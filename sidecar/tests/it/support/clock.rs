@@ -39,11 +39,10 @@ impl Clock for FakeClock {
         *self.passed.borrow()
     }
 
-    fn sleep(&self, duration: Duration) -> Pin<Box<dyn Future<Output = ()> + Send>> {
-        let until = self.monotonic() + duration;
+    fn sleep_until(&self, moment: Duration) -> Pin<Box<dyn Future<Output = ()> + Send>> {
         let mut passed = self.passed.subscribe();
         Box::pin(async move {
-            if passed.wait_for(|passed| *passed >= until).await.is_err() {
+            if passed.wait_for(|passed| *passed >= moment).await.is_err() {
                 std::future::pending::<()>().await;
             }
         })

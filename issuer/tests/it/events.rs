@@ -1,6 +1,7 @@
 //! A subscriber that reads what the wire says, line by line.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use serde_json::Value;
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, Lines};
@@ -55,12 +56,17 @@ impl Events {
         found.map_or("", |(_, value)| value)
     }
 
+    async fn line(&mut self) -> Option<String> {
+        let line = tokio::time::timeout(PATIENCE, self.lines.next_line());
+        line.await.expect("an event, or the end").ok()?
+    }
+
     /// The next event; none when the stream has ended.
     pub(crate) async fn next(&mut self) -> Option<Event> {
         let mut event = Event::default();
         // Each event is one chunk of the body; lines with the length of a chunk have no field name,
         // and a chunk without length is the last.
-        while let Some(line) = self.lines.next_line().await.ok()? {
+        while let Some(line) = self.line().await {
             if line == "0" {
                 return None;
             }
@@ -77,3 +83,6 @@ impl Events {
         None
     }
 }
+
+/// Less than the silence after which a comment comes.
+const PATIENCE: Duration = Duration::from_secs(10);

@@ -4,12 +4,13 @@
 //! a registry lookup, a process-global recorder or an upkeep task, and two sidecars in one
 //! process do not mix.
 
+mod issuers;
+
 use std::fmt::Write as _;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
 
-use queue_verifier::report::{IssuerStatus, KeySetState};
-use queue_verifier::{ErrorCode, Verifier};
+use queue_verifier::{ErrorCode, Session, Verifier};
 
 use crate::problem::EdgeCode;
 use crate::telemetry as name;
@@ -18,6 +19,7 @@ use crate::telemetry as name;
 #[derive(Debug)]
 pub(crate) struct Metrics {
     valid: AtomicU64,
+    recalled: AtomicU64,
     verdicts: Box<[AtomicU64]>,
     edge: Box<[AtomicU64]>,
     buckets: [AtomicU64; BOUNDS.len() + 1],
@@ -31,6 +33,7 @@ impl Metrics {
         let zeros = |length| (0..length).map(|_| AtomicU64::new(0)).collect();
         Self {
             valid: AtomicU64::new(0),
+            recalled: AtomicU64::new(0),
             verdicts: zeros(ErrorCode::ALL.len()),
             edge: zeros(EdgeCode::ALL.len()),
             buckets: Default::default(),
@@ -40,11 +43,15 @@ impl Metrics {
         }
     }
 
-    /// Counts one walk and the time it took; `code` is that of a refusal.
-    pub(crate) fn judged(&self, code: Option<ErrorCode>, took: Duration) {
-        match code {
-            None => self.valid.fetch_add(1, Relaxed),
-            Some(code) => add(
+    /// Counts one verdict and the time it took.
+    pub(crate) fn judged(&self, verdict: Result<&Session, ErrorCode>, took: Duration) {
+        match verdict {
+            Ok(session) => {
+                let is_recalled = session.freshness().cached;
+                self.recalled.fetch_add(u64::from(is_recalled), Relaxed);
+                self.valid.fetch_add(1, Relaxed)
+            }
+            Err(code) => add(
                 &self.verdicts,
                 ErrorCode::ALL.iter().position(|known| *known == code),
             ),
@@ -79,9 +86,12 @@ impl Metrics {
         page.sample(name::IN_FLIGHT, "", gauge(&self.in_flight));
         page.family(name::CONNECTIONS, "gauge", "Open connections.");
         page.sample(name::CONNECTIONS, "", gauge(&self.connections));
-        for issuer in &verifier.status().issuers {
-            render_keys(&mut page, issuer);
+        let status = verifier.status();
+        if let Some(remembered) = status.remembered {
+            page.family(name::REMEMBERED, "gauge", "Good tokens remembered.");
+            page.sample(name::REMEMBERED, "", remembered.tokens);
         }
+        issuers::render(&mut page, &status.issuers);
         page.family(name::BUILD, "gauge", "This build.");
         let version = concat!("{version=\"", env!("CARGO_PKG_VERSION"), "\"}");
         page.sample(name::BUILD, version, 1);
@@ -98,6 +108,12 @@ impl Metrics {
         for (code, count) in edge().filter(|(code, _)| is_verdict(**code)) {
             page.code(name::VALIDATIONS, code.as_str(), count);
         }
+        page.family(
+            name::RECALLED,
+            "counter",
+            "Good tokens whose signature was remembered.",
+        );
+        page.sample(name::RECALLED, "", self.recalled.load(Relaxed));
         page.family(
             name::REFUSALS,
             "counter",
@@ -124,49 +140,6 @@ impl Metrics {
         page.sample(&format!("{}_sum", name::DURATION), "", seconds);
         page.sample(&format!("{}_count", name::DURATION), "", sum);
     }
-}
-
-fn render_keys(page: &mut Page, status: &IssuerStatus) {
-    page.family(name::READY, "gauge", "1 when a token could be judged now.");
-    page.sample(name::READY, "", u64::from(status.key_set.is_some()));
-    if let Some(age) = status.key_set_age {
-        page.family(
-            name::KEY_SET_AGE,
-            "gauge",
-            "Seconds since the issuer confirmed the key set.",
-        );
-        page.sample(name::KEY_SET_AGE, "", age);
-    }
-    let is_stale = status.key_set == Some(KeySetState::Stale);
-    page.family(
-        name::KEY_SET_STALE,
-        "gauge",
-        "1 when the key set is past its lifetime.",
-    );
-    page.sample(name::KEY_SET_STALE, "", u64::from(is_stale));
-    page.family(name::KEYS, "gauge", "Usable keys in the set.");
-    page.sample(name::KEYS, "", status.keys.len());
-    page.family(
-        name::KEYS_REFUSED,
-        "gauge",
-        "Keys of the set that are not used.",
-    );
-    page.sample(name::KEYS_REFUSED, "", status.refused.len());
-    let Some(refresh) = &status.refresh else {
-        return;
-    };
-    page.family(
-        name::REFRESH_ATTEMPTS,
-        "counter",
-        "Fetches of the key set so far.",
-    );
-    page.sample(name::REFRESH_ATTEMPTS, "", refresh.attempts);
-    page.family(
-        name::REFRESH_FAILURES,
-        "gauge",
-        "Failed fetches since the last success.",
-    );
-    page.sample(name::REFRESH_FAILURES, "", refresh.failures_in_a_row);
 }
 
 /// Whether a token was looked for, or looked at, before the request was refused.

@@ -47,12 +47,10 @@ impl Shared {
             .validate_session_with_refresh(token, &require)
             .await;
         let took = self.clock.monotonic().saturating_sub(began);
-        let code = verdict.as_ref().err().map(queue_verifier::Error::code);
-        self.metrics.judged(code, took);
-        tracing::debug!(
-            code = code.map_or("valid", |code| code.as_str()),
-            "token_judged"
-        );
+        let outcome = verdict.as_ref().map_err(queue_verifier::Error::code);
+        self.metrics.judged(outcome, took);
+        let code = outcome.map_or_else(|code| code.as_str(), |_| "valid");
+        tracing::debug!(code, "token_judged");
         verdict.map_err(|error| Problem::verdict(&error, asked))
     }
 

@@ -14,6 +14,10 @@ use crate::settings::{LogFormat, Settings};
 
 /// Tokens judged, by `code`; `valid` is the good one.
 pub const VALIDATIONS: &str = "queue_sidecar_validations_total";
+/// Good tokens whose signature was remembered.
+pub const RECALLED: &str = "queue_sidecar_recalled_total";
+/// Good tokens remembered; absent when none are to be.
+pub const REMEMBERED: &str = "queue_sidecar_remembered_tokens";
 /// Requests refused before a token was looked for, by `code`.
 pub const REFUSALS: &str = "queue_sidecar_refusals_total";
 /// Histogram of the time from token to verdict.
@@ -22,7 +26,7 @@ pub const DURATION: &str = "queue_sidecar_validation_duration_seconds";
 pub const IN_FLIGHT: &str = "queue_sidecar_in_flight";
 /// Open connections.
 pub const CONNECTIONS: &str = "queue_sidecar_connections";
-/// 1 when a token could be judged now.
+/// 1 when a token of `issuer` could be judged now; it and those that follow have that label.
 pub const READY: &str = "queue_sidecar_ready";
 /// Seconds since the issuer confirmed the key set; absent when there is none to judge by.
 pub const KEY_SET_AGE: &str = "queue_sidecar_key_set_age_seconds";
@@ -32,6 +36,18 @@ pub const KEY_SET_STALE: &str = "queue_sidecar_key_set_stale";
 pub const KEYS: &str = "queue_sidecar_keys";
 /// Keys of the set that are not used.
 pub const KEYS_REFUSED: &str = "queue_sidecar_keys_refused";
+/// Key ids that were seen with two materials; neither verifies.
+pub const KEY_ALARMS: &str = "queue_sidecar_key_alarms";
+/// Seconds the issuer's clock is ahead of this one; absent where it sends no `Date`.
+pub const CLOCK_OFFSET: &str = "queue_sidecar_clock_offset_seconds";
+/// Status lists that tokens named lately.
+pub const STATUS_LISTS: &str = "queue_sidecar_status_lists";
+/// Those without a copy within the age bound.
+pub const STATUS_LISTS_UNFIT: &str = "queue_sidecar_status_lists_unfit";
+/// Those whose changes are pushed.
+pub const STATUS_LISTS_PUSHED: &str = "queue_sidecar_status_lists_pushed";
+/// Seconds since the issuer confirmed the oldest of them.
+pub const STATUS_LIST_AGE: &str = "queue_sidecar_status_list_age_seconds";
 /// Fetches of the key set so far; absent for keys given as settings.
 pub const REFRESH_ATTEMPTS: &str = "queue_sidecar_key_set_refresh_attempts_total";
 /// Failed fetches since the last success; absent for keys given as settings.

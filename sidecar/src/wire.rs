@@ -46,7 +46,7 @@ impl<'a> ValidateRequest<'a> {
     }
 }
 
-const EXPECTED: &str = "expected JSON `{token, require?{scope, roles, tenant, acr, max_auth_age}}`";
+const EXPECTED: &str = "expected JSON `{token, require?{scope, roles, tenant, acr, max_auth_age, authorized_parties, fresh}}`";
 
 /// A JSON object; serde alone would take a list in its place, members by position.
 fn object<'a, T: Deserialize<'a>>(text: &'a [u8]) -> serde_json::Result<T> {
@@ -76,10 +76,13 @@ pub(crate) struct Requirement {
     max_auth_age: Option<u64>,
     #[serde(default)]
     authorized_parties: Vec<String>,
+    #[serde(default)]
+    fresh: bool,
 }
 
 impl Requirement {
-    /// Reads the query of `/v1/auth`: `scope`, `role`, `tenant`, `acr`, `max_auth_age`.
+    /// Reads the query of `/v1/auth`: `scope`, `role`, `tenant`, `acr`, `max_auth_age`,
+    /// `fresh=true`.
     ///
     /// # Errors
     /// `request_malformed`: another name, an empty value, a repeated single value, bad encoding.
@@ -93,7 +96,7 @@ impl Requirement {
             if !is_good {
                 let problem = Problem::from(EdgeCode::RequestMalformed);
                 return Err(problem.because(
-                    "expected a query of non-empty `scope`, `role`, `tenant`, `acr`, `max_auth_age`",
+                    "expected a query of non-empty `scope`, `role`, `tenant`, `acr`, `max_auth_age`, `fresh=true`",
                 ));
             }
         }
@@ -114,6 +117,7 @@ impl Requirement {
                 Ok(seconds) => return self.max_auth_age.replace(seconds).is_none(),
                 Err(_) => return false,
             },
+            "fresh" if value == "true" => self.fresh = true,
             _ => return false,
         }
         true
@@ -136,6 +140,9 @@ impl Requirement {
         }
         for party in &self.authorized_parties {
             require = require.authorized_party(party);
+        }
+        if self.fresh {
+            require = require.fresh();
         }
         if let Some(seconds) = self.max_auth_age {
             require = require.max_auth_age(Duration::from_secs(seconds));

@@ -48,8 +48,19 @@ fn the_settings_reference_is_that_of_the_code() {
         )
         .expect("a text");
     }
-    text += "\n`QUEUE_JWT_PUBLIC_KEY` is read as `QUEUE_SIDECAR_PUBLIC_KEY` is.\n\n\
-        ## queue-issuer\n\nThe file is named by `--config` or `QUEUE_ISSUER_CONFIG`. A secret is \
+    let issuer_keys = queue_sidecar::settings::ISSUER_KEYS.join("`, `");
+    write!(
+        text,
+        "\n`QUEUE_JWT_PUBLIC_KEY` is read as `QUEUE_SIDECAR_PUBLIC_KEY` is.\n\n\
+         Further issuers are tables `[[also]]` of the file, each judged by its own keys and policy. \
+         A table has `issuer` and `audience`, and may have any other of `{issuer_keys}`; what it \
+         leaves out is the default, not what stands above.\n\n\
+         ```toml\nissuer = \"https://auth.example.com\"\naudience = \"raptor\"\n\n\
+         [[also]]\nissuer = \"https://login.example.net\"\naudience = \"raptor\"\n\
+         profile = \"jwt\"\n```\n\n"
+    )
+    .expect("a text");
+    text += "## queue-issuer\n\nThe file is named by `--config` or `QUEUE_ISSUER_CONFIG`. A secret is \
         no flag: command lines are public. Each calling service has \
         `QUEUE_SERVICE_TOKEN_<NAME>` and, unless the name is well known, \
         `QUEUE_SERVICE_SCOPES_<NAME>`.\n\n\

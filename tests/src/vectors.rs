@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use base64_simd::STANDARD;
+use queue_sidecar::Settings;
 use queue_verifier::{
     Algorithm, ConfigError, CryptoBackend, KeySource, Profile, Require, StatusSource, Verifier,
     WhenStale,
@@ -84,6 +85,29 @@ pub struct StatusPolicy {
 }
 
 impl Setup {
+    /// Settings of a sidecar on a free port.
+    #[must_use]
+    pub fn sidecar(&self) -> Settings {
+        let keys = KeySource::jwk_set(self.jwk_set.as_str());
+        let mut settings = Settings::for_issuer(&self.issuer, [&self.audience], keys);
+        settings.listen = "127.0.0.1:0".parse().expect("a loopback address");
+        let issuer = &mut settings.issuers[0];
+        issuer.algorithms.clone_from(&self.algorithms);
+        issuer.leeway = Duration::from_secs(self.leeway);
+        issuer.profile = self.profile;
+        issuer.status_required = self.status_policy.required;
+        if let Some(lists) = &self.status_lists {
+            issuer.status_lists = StatusSource::Documents(lists.clone());
+        }
+        if let Some(seconds) = self.status_policy.max_age {
+            issuer.status_max_age = Duration::from_secs(seconds);
+        }
+        if self.status_policy.when_stale.as_deref() == Some("accept") {
+            issuer.when_stale = WhenStale::Accept;
+        }
+        settings
+    }
+
     /// Builds the verifier, its clock stopped at `now`.
     ///
     /// # Errors

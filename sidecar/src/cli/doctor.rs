@@ -4,6 +4,7 @@ use std::io::{self, Read as _, Write as _};
 use std::process::ExitCode;
 
 use clap::ArgMatches;
+use queue_verifier::Require;
 use queue_verifier::report::{Outcome, Report};
 
 use super::{Failure, validate};
@@ -11,7 +12,12 @@ use crate::settings::Settings;
 
 pub(super) fn run(settings: &Settings, matches: &ArgMatches) -> Result<ExitCode, Failure> {
     let token = token(matches)?;
-    let report = validate::verifier(settings, matches)?.doctor(token);
+    let verifier = validate::verifier(settings, matches)?;
+    // Brings in what the token names: its key, its status list. The report has the verdict.
+    let require = Require::new();
+    let settled = verifier.validate_session_with_refresh(&token, &require);
+    drop(validate::runtime()?.block_on(settled));
+    let report = verifier.doctor(token);
     let mut output = io::stdout().lock();
     if matches.get_flag("json") {
         serde_json::to_writer(&mut output, &report).map_err(io::Error::from)?;

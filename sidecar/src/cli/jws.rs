@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::Failure;
 use super::lines::{self, Kind};
-use crate::settings::{RawSettings, Settings, SettingsError};
+use crate::settings::{IssuerSettings, RawSettings, SettingsError};
 
 #[derive(Serialize)]
 struct Found {
@@ -15,8 +15,8 @@ struct Found {
 }
 
 pub(super) fn run(raw: &RawSettings) -> Result<ExitCode, Failure> {
-    let algorithms = Settings::resolve_algorithms(raw)?;
-    let keys = Settings::resolve_keys(raw)?;
+    let algorithms = IssuerSettings::resolve_algorithms(raw)?;
+    let keys = IssuerSettings::resolve_keys(raw)?;
     let verifier = JwsVerifier::new(&keys, &algorithms, CryptoBackend::AwsLcRs)
         .map_err(|error| SettingsError::new("--jwks", error.to_string()))?;
     lines::judge_all(Kind::Jws, |jws| {

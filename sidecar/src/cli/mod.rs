@@ -21,7 +21,7 @@ use clap::{Arg, ArgAction, ArgMatches, Command};
 
 use crate::StartError;
 use crate::settings::{
-    self, CONFIG_ENV, REFERENCE, RawSettings, Reference, Settings, SettingsError,
+    self, CONFIG_ENV, ISSUER_KEYS, REFERENCE, RawSettings, Reference, Settings, SettingsError,
 };
 
 /// Runs the command that this process was started with.
@@ -127,7 +127,7 @@ fn serving() -> Vec<Arg> {
 
 /// Arguments of the commands that judge tokens.
 fn judging() -> Vec<Arg> {
-    let mut args = keys(&JUDGING);
+    let mut args = keys(&ISSUER_KEYS);
     args.push(
         Arg::new("at")
             .long("at")
@@ -157,13 +157,21 @@ fn key_arg(key: &'static Reference) -> Arg {
     } else {
         ArgAction::Set
     };
-    Arg::new(key.name)
+    let arg = Arg::new(key.name)
         .long(key.flag.trim_start_matches('-'))
         .value_name("VALUE")
         .help(key.doc)
         .action(action)
         // A PEM text begins with dashes.
-        .allow_hyphen_values(key.name == "public_key")
+        .allow_hyphen_values(key.name == "public_key");
+    if key.default == "false" {
+        // The flag alone says true.
+        return arg
+            .num_args(0..=1)
+            .require_equals(true)
+            .default_missing_value("true");
+    }
+    arg
 }
 
 fn flag(name: &'static str) -> Arg {
@@ -220,17 +228,6 @@ impl From<std::io::Error> for Failure {
     }
 }
 
-/// The keys a verdict depends on.
-const JUDGING: [&str; 8] = [
-    "issuer",
-    "audience",
-    "jwks",
-    "public_key",
-    "profile",
-    "alg",
-    "leeway",
-    "stale_limit",
-];
 /// sysexits.h `EX_USAGE`.
 const USAGE: u8 = 64;
 const BROKEN: u8 = 1;

@@ -3,8 +3,9 @@
 use std::process::ExitCode;
 
 use clap::ArgMatches;
-use queue_verifier::{Session, Verifier};
+use queue_verifier::{Require, Session, Verifier};
 use serde::Serialize;
+use tokio::runtime::{Builder, Runtime};
 
 use super::lines::{self, Kind};
 use super::{Failure, clock};
@@ -17,8 +18,10 @@ struct Found {
 
 pub(super) fn run(settings: &Settings, matches: &ArgMatches) -> Result<ExitCode, Failure> {
     let verifier = verifier(settings, matches)?;
+    let runtime = runtime()?;
     lines::judge_all(Kind::Token, |token| {
-        let verdict = verifier.validate_session(token);
+        let require = Require::new();
+        let verdict = runtime.block_on(verifier.validate_session_with_refresh(token, &require));
         verdict
             .map(|session| Found { session })
             .map_err(|error| error.code().as_str())
@@ -27,12 +30,24 @@ pub(super) fn run(settings: &Settings, matches: &ArgMatches) -> Result<ExitCode,
 
 /// A verifier that has its keys, or has tried to get them.
 pub(super) fn verifier(settings: &Settings, matches: &ArgMatches) -> Result<Verifier, Failure> {
+    let mut settings = settings.clone();
+    if matches.contains_id("at") {
+        // A snapshot file is shared with processes that live now.
+        for issuer in &mut settings.issuers {
+            issuer.snapshot = None;
+        }
+    }
     let verifier = settings.verifier(clock::at(matches)).build()?;
     let is_ready = verifier.wait_ready(PATIENCE);
     if !is_ready {
         tracing::debug!("keys_not_ready");
     }
     Ok(verifier)
+}
+
+/// What waits here for keys and status lists that the verifier's own thread fetches.
+pub(super) fn runtime() -> std::io::Result<Runtime> {
+    Builder::new_current_thread().enable_time().build()
 }
 
 /// One fetch and a retry after a failure.

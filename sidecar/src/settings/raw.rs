@@ -38,6 +38,9 @@ macro_rules! declare {
                 #[serde(default, deserialize_with = "values")]
                 pub(super) $name: Option<Vec<String>>,
             )+
+            /// Further issuers, in the file alone: each a table of the keys in [`ISSUER_KEYS`].
+            #[serde(default)]
+            pub(super) also: Vec<RawSettings>,
         }
 
         /// Every key, in the order of the manual.
@@ -53,6 +56,13 @@ macro_rules! declare {
         )+];
 
         impl RawSettings {
+            fn has(&self, name: &str) -> bool {
+                match name {
+                    $(stringify!($name) => self.$name.is_some(),)+
+                    _ => false,
+                }
+            }
+
             fn slot(&mut self, name: &str) -> Option<&mut Option<Vec<String>>> {
                 match name {
                     $(stringify!($name) => Some(&mut self.$name),)+
@@ -61,7 +71,8 @@ macro_rules! declare {
             }
 
             fn each_over(self, lower: Self) -> Self {
-                Self { $($name: self.$name.or(lower.$name),)+ }
+                let also = if self.also.is_empty() { lower.also } else { self.also };
+                Self { $($name: self.$name.or(lower.$name),)+ also }
             }
         }
     };
@@ -88,6 +99,22 @@ declare! {
     text leeway = "--leeway" or "QUEUE_SIDECAR_LEEWAY" or "30s";
     /// How long keys serve past their lifetime while the issuer cannot be reached; at most 24h.
     text stale_limit = "--stale-limit" or "QUEUE_SIDECAR_STALE_LIMIT" or "1h";
+    /// File that keeps the issuer's keys over restarts, shared by the processes of this host. Default: none.
+    text snapshot = "--snapshot" or "QUEUE_SIDECAR_SNAPSHOT" or "";
+    /// How old the keys of that file may be. 1s to 30 days.
+    text snapshot_max_age = "--snapshot-max-age" or "QUEUE_SIDECAR_SNAPSHOT_MAX_AGE" or "24h";
+    /// Signed status lists, file or text each, beside keys given as file or text; `named`: fetched as tokens name them. Default: `named` where keys are fetched, else none.
+    list status_list = "--status-list" or "QUEUE_SIDECAR_STATUS_LIST" or "";
+    /// How old a status list may be. 1s to 24h.
+    text status_max_age = "--status-max-age" or "QUEUE_SIDECAR_STATUS_MAX_AGE" or "60s";
+    /// What happens to sessions when their list is older: `refuse` or `accept`.
+    text when_stale = "--when-stale" or "QUEUE_SIDECAR_WHEN_STALE" or "refuse";
+    /// Whether a token that names no status list is refused: `true` or `false`.
+    text status_required = "--status-required" or "QUEUE_SIDECAR_STATUS_REQUIRED" or "false";
+    /// Further origins (`https://lists.example.com`) that status lists may be fetched from.
+    list status_origin = "--status-origin" or "QUEUE_SIDECAR_STATUS_ORIGIN" or "";
+    /// Good tokens remembered, so that one met again costs no signature; what moves is judged each time. 0 to 1000000.
+    text remember = "--remember" or "QUEUE_SIDECAR_REMEMBER" or "10000";
     /// Name of a cookie that may carry the token at `/v1/auth`. Default: none.
     text cookie = "--cookie" or "QUEUE_SIDECAR_COOKIE" or "";
     /// Further `Host` values to answer to, besides the loopback names of the listener.
@@ -121,6 +148,22 @@ impl RawSettings {
             (lower.jwks, lower.public_key) = (None, None);
         }
         self.each_over(lower)
+    }
+
+    /// Refuses what speaks for the process where one issuer is described.
+    ///
+    /// # Errors
+    /// The first such key.
+    pub(super) fn only_of_an_issuer(&self) -> Result<(), SettingsError> {
+        let is_foreign = |key: &&Reference| self.has(key.name) && !ISSUER_KEYS.contains(&key.name);
+        let foreign = REFERENCE.iter().find(is_foreign).map(|key| key.name);
+        match foreign.or((!self.also.is_empty()).then_some("also")) {
+            Some(name) => Err(SettingsError::new(
+                name,
+                "expected it outside of `[[also]]`",
+            )),
+            None => Ok(()),
+        }
     }
 
     /// Reads the TOML file at `path`.
@@ -206,16 +249,18 @@ fn values<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Vec<Strin
     #[derive(Deserialize)]
     #[serde(
         untagged,
-        expecting = "expected a text, a whole number or a list of texts"
+        expecting = "expected a text, a whole number, true, false or a list of texts"
     )]
     enum Given {
         Text(String),
         Number(i64),
+        Truth(bool),
         List(Vec<String>),
     }
     Ok(Some(match Given::deserialize(deserializer)? {
         Given::Text(text) => vec![text],
         Given::Number(number) => vec![number.to_string()],
+        Given::Truth(truth) => vec![truth.to_string()],
         Given::List(list) => list,
     }))
 }
@@ -224,3 +269,22 @@ fn values<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Vec<Strin
 pub const CONFIG_ENV: &str = "QUEUE_SIDECAR_CONFIG";
 /// The name under which a public key is handed to every relying service.
 pub const PUBLIC_KEY_ENV: &str = "QUEUE_JWT_PUBLIC_KEY";
+
+/// The keys that describe one issuer: those a verdict on its tokens depends on.
+pub const ISSUER_KEYS: [&str; 15] = [
+    "issuer",
+    "audience",
+    "jwks",
+    "public_key",
+    "profile",
+    "alg",
+    "leeway",
+    "stale_limit",
+    "snapshot",
+    "snapshot_max_age",
+    "status_list",
+    "status_max_age",
+    "when_stale",
+    "status_required",
+    "status_origin",
+];

@@ -3,35 +3,16 @@
 use std::fmt;
 use std::time::Duration;
 
-use queue_verifier::KeySource;
+use queue_verifier::{KeySource, StatusSource, WhenStale};
 
-use super::{LogFormat, Settings, value};
+use super::{IssuerSettings, LogFormat, Settings, value};
 
 impl fmt::Display for Settings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let text = |text: &str| toml::Value::String(text.to_owned()).to_string();
-        let list = |texts: &[String]| {
-            let texts: Vec<_> = texts.iter().map(|one| text(one)).collect();
-            format!("[{}]", texts.join(", "))
-        };
-        let span = |duration: Duration| text(&value::display(duration));
         writeln!(f, "listen = {}", text(&self.listen.to_string()))?;
-        writeln!(f, "issuer = {}", text(&self.issuer))?;
-        writeln!(f, "audience = {}", list(&self.audiences))?;
-        match &self.keys {
-            KeySource::JwksUri(uri) => writeln!(f, "jwks = {}", text(uri))?,
-            KeySource::JwkSetFile(path) => {
-                writeln!(f, "jwks = {}", text(&path.to_string_lossy()))?;
-            }
-            KeySource::JwkSet(_) => writeln!(f, "jwks = \"{REDACTED}\"")?,
-            KeySource::PublicKeyPem(_) => writeln!(f, "public_key = \"{REDACTED}\"")?,
-            _ => writeln!(f, "# jwks: discovered from the issuer")?,
-        }
-        writeln!(f, "profile = {}", text(self.profile.as_str()))?;
-        let algorithms: Vec<_> = self.algorithms.iter().map(ToString::to_string).collect();
-        writeln!(f, "alg = {}", list(&algorithms))?;
-        writeln!(f, "leeway = {}", span(self.leeway))?;
-        writeln!(f, "stale_limit = {}", span(self.stale_limit))?;
+        let (first, further) = self.issuers.split_first().expect("there is an issuer");
+        write!(f, "{first}")?;
+        writeln!(f, "remember = {}", self.remember)?;
         match &self.cookie {
             Some(cookie) => writeln!(f, "cookie = {}", text(cookie))?,
             None => writeln!(f, "# cookie: none")?,
@@ -49,8 +30,70 @@ impl fmt::Display for Settings {
             LogFormat::Json => "json",
             LogFormat::Text => "text",
         };
-        writeln!(f, "log_format = {}", text(format))
+        writeln!(f, "log_format = {}", text(format))?;
+        for issuer in further {
+            write!(f, "\n[[also]]\n{issuer}")?;
+        }
+        Ok(())
     }
+}
+
+impl fmt::Display for IssuerSettings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "issuer = {}", text(&self.issuer))?;
+        writeln!(f, "audience = {}", list(&self.audiences))?;
+        match &self.keys {
+            KeySource::JwksUri(uri) => writeln!(f, "jwks = {}", text(uri))?,
+            KeySource::JwkSetFile(path) => {
+                writeln!(f, "jwks = {}", text(&path.to_string_lossy()))?;
+            }
+            KeySource::JwkSet(_) => writeln!(f, "jwks = \"{REDACTED}\"")?,
+            KeySource::PublicKeyPem(_) => writeln!(f, "public_key = \"{REDACTED}\"")?,
+            _ => writeln!(f, "# jwks: discovered from the issuer")?,
+        }
+        writeln!(f, "profile = {}", text(self.profile.as_str()))?;
+        let algorithms: Vec<_> = self.algorithms.iter().map(ToString::to_string).collect();
+        writeln!(f, "alg = {}", list(&algorithms))?;
+        writeln!(f, "leeway = {}", span(self.leeway))?;
+        writeln!(f, "stale_limit = {}", span(self.stale_limit))?;
+        match &self.snapshot {
+            Some(path) => writeln!(f, "snapshot = {}", text(&path.to_string_lossy()))?,
+            None => writeln!(f, "# snapshot: none")?,
+        }
+        writeln!(f, "snapshot_max_age = {}", span(self.snapshot_max_age))?;
+        match &self.status_lists {
+            StatusSource::Named => writeln!(f, "status_list = [\"named\"]")?,
+            StatusSource::Documents(lists) => {
+                writeln!(
+                    f,
+                    "status_list = {}",
+                    list(&vec![REDACTED.to_owned(); lists.len()])
+                )?;
+            }
+            _ => writeln!(f, "# status_list: as the keys")?,
+        }
+        writeln!(f, "status_max_age = {}", span(self.status_max_age))?;
+        let when_stale = match self.when_stale {
+            WhenStale::Refuse => "refuse",
+            WhenStale::Accept => "accept",
+        };
+        writeln!(f, "when_stale = {}", text(when_stale))?;
+        writeln!(f, "status_required = {}", self.status_required)?;
+        writeln!(f, "status_origin = {}", list(&self.status_origins))
+    }
+}
+
+fn text(text: &str) -> String {
+    toml::Value::String(text.to_owned()).to_string()
+}
+
+fn list(texts: &[String]) -> String {
+    let texts: Vec<_> = texts.iter().map(|one| text(one)).collect();
+    format!("[{}]", texts.join(", "))
+}
+
+fn span(duration: Duration) -> String {
+    text(&value::display(duration))
 }
 
 const REDACTED: &str = "<redacted>";

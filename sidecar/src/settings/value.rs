@@ -1,5 +1,7 @@
 //! Values: one text of a setting → what it means.
 
+use std::io::Read as _;
+use std::path::Path;
 use std::time::Duration;
 
 use tracing_subscriber::filter::LevelFilter;
@@ -52,4 +54,12 @@ pub(super) fn is_cookie_name(name: &str) -> bool {
 pub(super) fn is_host(host: &str) -> bool {
     let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || b".-_:[]".contains(&byte);
     !host.is_empty() && host.bytes().all(is_allowed)
+}
+
+/// The text of a file of at most `most` bytes.
+pub(super) fn read_bounded(path: &Path, most: u64) -> Option<String> {
+    let mut text = String::new();
+    let file = std::fs::File::open(path).ok()?;
+    let read = file.take(most + 1).read_to_string(&mut text).ok()?;
+    (u64::try_from(read).ok()? <= most).then_some(text)
 }

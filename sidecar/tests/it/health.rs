@@ -3,6 +3,7 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use queue_verifier::Clock;
@@ -29,7 +30,7 @@ fn ready_with_keys_given_as_settings() {
 fn not_ready_without_keys() {
     let issuer = Issuer::failing();
     let mut fetching = settings();
-    fetching.keys = issuer.keys();
+    fetching.issuers[0].keys = issuer.keys();
     let app = TestApp::with(&fetching);
     assert_eq!(app.get("/livez", "").status, 200);
     let response = app.get("/readyz", "").problem(503, "not_ready");
@@ -42,8 +43,8 @@ fn not_ready_without_keys() {
 fn ready_through_an_outage_until_the_stale_bound() {
     let issuer = Issuer::publishing(jwk_set(&[forge()]));
     let (clock, mut fetching) = (FakeClock::at(NOW), settings());
-    fetching.keys = issuer.keys();
-    fetching.stale_limit = Duration::from_secs(3600);
+    fetching.issuers[0].keys = issuer.keys();
+    fetching.issuers[0].stale_limit = Duration::from_secs(3600);
     let app = TestApp::at(&fetching, clock.clone());
     wait_until("the first fetch", || app.get("/readyz", "").status == 200);
     issuer.fail();
@@ -65,8 +66,8 @@ fn ready_through_an_outage_until_the_stale_bound() {
 fn startupz_remembers_a_readiness_nobody_asked_about() {
     let issuer = Issuer::publishing(jwk_set(&[forge()]));
     let (clock, mut fetching) = (FakeClock::at(NOW), settings());
-    fetching.keys = issuer.keys();
-    fetching.stale_limit = Duration::ZERO;
+    fetching.issuers[0].keys = issuer.keys();
+    fetching.issuers[0].stale_limit = Duration::ZERO;
     let app = TestApp::at(&fetching, clock.clone());
     wait_until("the first fetch", || app.metric("queue_sidecar_ready") == 1);
     issuer.fail();
@@ -134,11 +135,12 @@ fn every_family_of_the_page_is_declared_once() {
 
 /// A clock that fails as no clock should.
 #[derive(Debug)]
-struct Broken;
+struct Broken(AtomicBool);
 
 impl Clock for Broken {
     fn now(&self) -> u64 {
-        panic!("this clock is broken")
+        assert!(!self.0.load(Ordering::Relaxed), "this clock is broken");
+        NOW
     }
 
     fn monotonic(&self) -> Duration {
@@ -152,7 +154,8 @@ impl Clock for Broken {
 
 #[test]
 fn a_panic_is_no_verdict() {
-    let app = TestApp::at(&settings(), Arc::new(Broken));
+    let clock = Arc::new(Broken(AtomicBool::new(true)));
+    let app = TestApp::at(&settings(), Arc::clone(&clock) as Arc<_>);
     let mut client = app.connect();
     let good = forge().sign(&claims(json!({})));
     let request =
@@ -160,5 +163,6 @@ fn a_panic_is_no_verdict() {
     let response = client.send(&request).problem(503, "internal_error");
     assert_eq!(response.header("x-queue-subject"), Some(""));
     assert_eq!(client.send(&request).status, 503);
+    clock.0.store(false, Ordering::Relaxed);
     assert_eq!(app.metric("queue_sidecar_in_flight"), 0);
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use queue_sidecar::settings::{REFERENCE, RawSettings};
+use queue_sidecar::settings::{IssuerSettings, REFERENCE, RawSettings};
 use queue_sidecar::{LoopbackAddr, Settings, SettingsError};
 
 use crate::support::{file, forge, jwk_set, run};
@@ -20,10 +20,12 @@ fn the_defaults_are_those_of_the_reference() {
     for key in REFERENCE.iter().filter(|key| !key.default.is_empty()) {
         let default = match key.default {
             "1h" => "3600s",
+            "24h" => "86400s",
             default => default,
         };
         let line = match default.parse::<u64>() {
             Ok(number) => format!("{} = {number}\n", key.name),
+            Err(_) if default == "false" => format!("{} = false\n", key.name),
             Err(_) if key.is_list => format!("{} = [\"{default}\"]\n", key.name),
             Err(_) => format!("{} = \"{default}\"\n", key.name),
         };
@@ -34,7 +36,11 @@ fn the_defaults_are_those_of_the_reference() {
 #[test]
 fn what_is_shown_can_be_read_again() {
     let given = "cookie = 'at'\nhosts = ['a:1', 'b']\nalg = ['RS256', 'ES256']\nlog_format = 'json'\n\
-        leeway = '5s'\ndeadline = '250ms'\nworkers = 2\njwks = 'https://auth.example.com/jwks'\n";
+        leeway = '5s'\ndeadline = '250ms'\nworkers = 2\njwks = 'https://auth.example.com/jwks'\n\
+        snapshot = '/var/cache/queue/keys.json'\nstatus_max_age = '2m'\nwhen_stale = 'accept'\n\
+        status_required = true\nstatus_origin = 'https://lists.example.com'\nremember = 0\n\
+        [[also]]\nissuer = 'https://other.example.com'\naudience = 'b'\nprofile = 'jwt'\n\
+        status_list = 'named'\n";
     let settings = from(given).expect("it is right").to_string();
     let again = Settings::resolve(&RawSettings::from_toml(&settings).expect("it is TOML"));
     assert_eq!(again.expect("it is right").to_string(), settings);
@@ -55,6 +61,9 @@ fn flag_before_environment_before_file_before_default() {
             "--issuer=flag",
             "--jwks",
             &keys,
+            "--status-required",
+            "--status-list=named",
+            "--remember=7",
         ],
         &[
             ("QUEUE_SIDECAR_ISSUER", "environment"),
@@ -75,6 +84,8 @@ fn flag_before_environment_before_file_before_default() {
         "leeway = \"7s\"\n",
         "profile = \"session\"\n",
         "jwks = \"<redacted>\"\n",
+        "status_required = true\n",
+        "remember = 7\n",
     ] {
         assert!(output.stdout.contains(line), "{line} in\n{}", output.stdout);
     }
@@ -199,8 +210,8 @@ fn keys_of_every_layer_are_one_decision() {
     let environment = BTreeMap::from([("QUEUE_SIDECAR_JWKS".to_owned(), "set.json".to_owned())]);
     let upper = RawSettings::from_env(&environment).expect("it is right");
     let lower = RawSettings::from_toml("public_key = '/nowhere'").expect("it is TOML");
-    assert!(Settings::resolve_keys(&upper.clone().over(lower.clone())).is_ok());
-    assert!(Settings::resolve_keys(&lower.over(upper)).is_err());
+    assert!(IssuerSettings::resolve_keys(&upper.clone().over(lower.clone())).is_ok());
+    assert!(IssuerSettings::resolve_keys(&lower.over(upper)).is_err());
 }
 
 #[test]
@@ -242,7 +253,8 @@ fn durations_carry_units() {
     ] {
         assert!(deadline(bad).is_err(), "{bad}");
     }
-    let leeway = |text: &str| from(&format!("leeway = {text}")).map(|settings| settings.leeway);
+    let leeway =
+        |text: &str| from(&format!("leeway = {text}")).map(|settings| settings.issuers[0].leeway);
     assert_eq!(leeway("5"), Ok(Duration::from_secs(5)));
     assert_eq!(leeway("'5'"), Ok(Duration::from_secs(5)));
     assert_eq!(leeway("'5s'"), Ok(Duration::from_secs(5)));

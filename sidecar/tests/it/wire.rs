@@ -57,10 +57,13 @@ fn a_problem_as_json() {
 fn the_status_as_json() {
     let app = TestApp::start();
     let expected = json!({
-        "issuer": "https://auth.example.com",
-        "key_set": "fresh", "key_set_age": 0,
-        "keys": [{"kid": "key-1", "algorithm": "RS256"}],
-        "refused": [], "refresh": null,
+        "issuers": [{
+            "issuer": "https://auth.example.com",
+            "key_set": "fresh", "key_set_age": 0,
+            "keys": [{"kid": "key-1", "algorithm": "RS256"}],
+            "refused": [], "refresh": null, "status_lists": [],
+        }],
+        "remembered": null,
     });
     let response = app.get("/v1/status", "");
     assert_eq!(response.header("content-type"), Some("application/json"));

@@ -1,17 +1,16 @@
 //! Sidecars whose clocks are stopped, for tests in other languages.
 //!
-//! Reads one JSON object a line: `{issuer, audience, jwks, algorithms, leeway, profile, now}`, where
-//! `jwks` is a JWK Set, as an object or as text; writes one line for each, `{url}` or
+//! Reads one JSON object a line: `{issuer, audience, jwks, algorithms, leeway, profile, now,
+//! status_lists?, status_policy?}`, where `jwks` is a JWK Set, as an object or as text; writes one line for each, `{url}` or
 //! `{config_error}`. Serves until its standard input ends.
 
 use std::future::pending;
 use std::io::{BufRead as _, Write as _};
 use std::sync::Arc;
-use std::time::Duration;
 
-use queue_sidecar::{App, Settings};
+use queue_sidecar::App;
 use queue_tests::FakeClock;
-use queue_verifier::KeySource;
+use queue_tests::vectors::{Setup, StatusPolicy};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -25,6 +24,9 @@ struct Wanted {
     leeway: u64,
     profile: String,
     now: u64,
+    status_lists: Option<Vec<String>>,
+    #[serde(default)]
+    status_policy: StatusPolicy,
 }
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -56,18 +58,23 @@ impl Wanted {
             Value::String(text) => text,
             object => object.to_string(),
         };
-        let keys = KeySource::jwk_set(jwks);
-        let mut settings = Settings::for_issuer(self.issuer, [self.audience], keys);
-        settings.listen = "127.0.0.1:0".parse()?;
-        // An algorithm that does not exist here cannot be allowed.
-        settings.algorithms = self
-            .algorithms
-            .iter()
-            .filter_map(|name| name.parse().ok())
-            .collect();
-        settings.leeway = Duration::from_secs(self.leeway);
-        settings.profile = self.profile.parse()?;
-        match App::build(&settings, FakeClock::at(self.now) as Arc<_>) {
+        let setup = Setup {
+            issuer: self.issuer,
+            audience: self.audience,
+            jwk_set: jwks,
+            // An algorithm that does not exist here cannot be allowed.
+            algorithms: self
+                .algorithms
+                .iter()
+                .filter_map(|name| name.parse().ok())
+                .collect(),
+            leeway: self.leeway,
+            profile: self.profile.parse()?,
+            now: self.now,
+            status_lists: self.status_lists,
+            status_policy: self.status_policy,
+        };
+        match App::build(&setup.sidecar(), FakeClock::at(self.now) as Arc<_>) {
             Ok(app) => Ok(Ok(app)),
             Err(queue_sidecar::StartError::Config(error)) => Ok(Err(error.code().to_owned())),
             Err(error) => Err(error.into()),

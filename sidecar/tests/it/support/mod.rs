@@ -28,6 +28,8 @@ pub(crate) fn settings() -> Settings {
     let keys = KeySource::jwk_set(jwk_set(&[forge()]));
     let mut settings = Settings::for_issuer(ISSUER, [AUDIENCE], keys);
     settings.listen = LoopbackAddr::port(0);
+    // A session says whether its token was met before; here every token is new.
+    settings.remember = 0;
     settings
 }
 
@@ -101,13 +103,16 @@ impl TestApp {
         ))
     }
 
-    /// The value of a sample on the metrics page.
+    /// The value of a sample on the metrics page; of the one issuer, where it has that label.
     pub(crate) fn metric(&self, sample: &str) -> u64 {
         let page = self.get("/metrics", "").text();
-        let line = page
-            .lines()
-            .find_map(|line| line.strip_prefix(sample)?.strip_prefix(' '));
-        line.unwrap_or_else(|| panic!("no sample {sample} in\n{page}"))
+        let label = format!("{{issuer=\"{ISSUER}\"}}");
+        let value = page.lines().find_map(|line| {
+            let rest = line.strip_prefix(sample)?;
+            rest.strip_prefix(&label).unwrap_or(rest).strip_prefix(' ')
+        });
+        value
+            .unwrap_or_else(|| panic!("no sample {sample} in\n{page}"))
             .parse()
             .expect("a counter is a whole number")
     }

@@ -80,7 +80,7 @@ fn expected_challenge(code: ErrorCode) -> &'static str {
 
 #[test]
 fn the_settings_are_those_of_the_builder() {
-    let source = read("verifier/src/builder.rs");
+    let source = read("verifier/src/builder/error.rs");
     let in_source: Vec<&str> = source
         .split('"')
         .filter(|text| text.starts_with("config_"))

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use queue_tests::clock::NOW;
 use queue_tests::forge::{jwk_set, session_claims};
-use queue_tests::{FakeClock, Forge, KeyServer, Reply};
+use queue_tests::{FakeClock, Forge, KeyServer, ListReply, Reply};
 use queue_verifier::{Error, ErrorCode, KeySource, Require, Session, Verifier};
 
 const ISSUER: &str = "https://auth.example.com";
@@ -194,6 +194,28 @@ async fn a_removed_key_beats_the_memory_and_so_does_an_outage_beyond_its_bound()
     server.says(Reply::set(jwk_set(&[&next])));
     verifier.refresh().await.expect("the server answers");
     assert_eq!(validate(), Err(ErrorCode::KeyNotFound));
+}
+
+#[tokio::test]
+async fn a_revocation_beats_the_memory_and_so_does_a_list_past_its_bound() {
+    let world = crate::status::World::with(|builder| builder.remember(8)).await;
+    world.awaited().await.expect("the list says valid");
+    let again = world.verdict().expect("still valid");
+    assert!(again.freshness().cached);
+    assert_eq!(again.freshness().status_age, Some(0));
+    world.server.says("a", ListReply::Close);
+    world.clock.advance(60);
+    let stale = world.verdict().expect("the bound is not passed");
+    assert_eq!(
+        (stale.freshness().cached, stale.freshness().status_age),
+        (true, Some(60))
+    );
+    world.clock.advance(1);
+    assert_eq!(world.verdict().unwrap_err(), ErrorCode::StatusUnavailable);
+    world.publish(&world.list().set(7, 1));
+    let revoked = world.awaited().await.map_err(|error| error.code());
+    assert_eq!(revoked.unwrap_err(), ErrorCode::StatusRevoked);
+    assert_eq!(world.verdict().unwrap_err(), ErrorCode::StatusRevoked);
 }
 
 #[test]

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use queue_tests::clock::NOW;
 use queue_tests::forge::{jwk_set, session_claims};
 use queue_tests::status_list::refer;
+use queue_tests::wait::until;
 use queue_tests::{FakeClock, Forge, KeyServer, ListReply, Reply, StatusListForge, StatusServer};
 use queue_verifier::errors::Unavailable;
 use queue_verifier::{ErrorCode, KeySource, Require, StatusSource, Verifier};
@@ -30,6 +31,27 @@ async fn a_hundred_lists_are_bounded_and_an_idle_one_makes_room() {
     assert_eq!(reason(99), Unavailable::TooMany);
     world.clock.advance(1);
     assert_eq!(reason(99), Unavailable::NoCopy);
+}
+
+#[tokio::test]
+async fn a_remembered_session_whose_list_was_let_go_has_it_fetched_anew() {
+    let world = World::with(|builder| builder.remember(8)).await;
+    world.awaited().await.expect("valid");
+    world.clock.advance(600);
+    until("the idle list is let go", || {
+        let issuer = world.verifier.status().issuers.remove(0);
+        issuer.status_lists.is_empty()
+    })
+    .await;
+    assert_eq!(world.verdict().unwrap_err(), ErrorCode::StatusUnavailable);
+    world.publish(&world.list());
+    let session = world.awaited().await.expect("the list is there again");
+    assert_eq!(session.freshness().status_age, Some(0));
+    let (other, require) = (world.token("a", 8), Require::new());
+    let verdict = world
+        .verifier
+        .validate_session_with_refresh(other, &require);
+    verdict.await.expect("for the other sessions in it as well");
 }
 
 #[tokio::test]

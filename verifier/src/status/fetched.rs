@@ -114,9 +114,10 @@ impl FetchedLists {
         self.slots.get(uri).ok_or(Unavailable::TooMany)
     }
 
-    /// Waits for a fetch of the list at `uri` that is due, if there is one.
+    /// Waits for a fetch of the list at `uri` that is due, if there is one; the list of a token
+    /// that passed every other room.
     pub(super) async fn settle(&self, uri: &str) {
-        let Some(slot) = self.slots.get(uri) else {
+        let Ok(slot) = self.slot(uri) else {
             return;
         };
         let (reply, answer) = oneshot::channel();
@@ -143,6 +144,13 @@ impl Slots {
         self.0.load().get(uri).map(Arc::clone)
     }
 
+    /// Whether `slot` is the place of its URI, and was not let go.
+    pub(super) fn has(&self, slot: &Arc<ListSlot>) -> bool {
+        let slots = self.0.load();
+        let own = slots.get(slot.uri());
+        own.is_some_and(|own| Arc::ptr_eq(own, slot))
+    }
+
     /// Adds `slot`, unless its URI is there or there is no room.
     fn insert(&self, slot: &Arc<ListSlot>, now: Duration) {
         self.0.rcu(|slots| {
@@ -162,10 +170,8 @@ impl Slots {
     pub(super) fn remove(&self, slot: &Arc<ListSlot>) {
         self.0.rcu(|slots| {
             let mut slots = HashMap::clone(slots);
-            if slots
-                .get(slot.uri())
-                .is_some_and(|own| Arc::ptr_eq(own, slot))
-            {
+            let is_own = |own: &Arc<ListSlot>| Arc::ptr_eq(own, slot);
+            if slots.get(slot.uri()).is_some_and(is_own) {
                 slots.remove(slot.uri());
             }
             slots

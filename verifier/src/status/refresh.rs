@@ -66,22 +66,27 @@ impl Worker {
     pub(super) async fn run(self, mut inbox: mpsc::Receiver<Ask>, alive: watch::Receiver<()>) {
         let mut is_alive = alive;
         let mut tasks = JoinSet::new();
-        let mut lists: HashMap<Box<str>, mpsc::Sender<Reply>> = HashMap::new();
+        let mut lists: HashMap<Box<str>, Kept> = HashMap::new();
         loop {
             tokio::select! {
                 // Nothing is ever sent: this resolves when the handle is dropped.
                 _ = is_alive.changed() => return,
-                Some(_) = tasks.join_next() => lists.retain(|_, asks| !asks.is_closed()),
-                Some(ask) = inbox.recv() => {
-                    let Ask { slot, reply } = ask;
-                    if let Some(asks) = lists.get(slot.uri()).filter(|asks| !asks.is_closed()) {
-                        let _ = asks.try_send(reply);
+                Some(_) = tasks.join_next() => lists.retain(|_, kept| !kept.asks.is_closed()),
+                Some(Ask { slot, reply }) = inbox.recv() => {
+                    let kept = lists.get(slot.uri()).filter(|kept| kept.is_for(&slot));
+                    if let Some(kept) = kept {
+                        let _ = kept.asks.try_send(reply);
                         continue;
                     }
                     slot.answer();
+                    // A place that was let go is looked at by nobody: whoever holds it walks again.
+                    if !self.slots.has(&slot) {
+                        continue;
+                    }
                     if lists.len() < MAX_LISTS && let Some(task) = self.task(&slot) {
                         let (asks, inbox) = mpsc::channel(WAITING);
-                        lists.insert(slot.uri().into(), asks);
+                        // Ends the task of a place that was there before, if any.
+                        lists.insert(slot.uri().into(), Kept { slot, asks });
                         tasks.spawn(task.run(inbox, reply, self.slots.clone()));
                     }
                 }
@@ -108,6 +113,19 @@ impl Worker {
             pushes: VecDeque::new(),
             jitter: Jitter::default(),
         })
+    }
+}
+
+/// The list that a task keeps, and how to ask that task.
+#[derive(Debug)]
+struct Kept {
+    slot: Arc<ListSlot>,
+    asks: mpsc::Sender<Reply>,
+}
+
+impl Kept {
+    fn is_for(&self, slot: &Arc<ListSlot>) -> bool {
+        Arc::ptr_eq(&self.slot, slot) && !self.asks.is_closed()
     }
 }
 

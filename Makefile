@@ -63,7 +63,7 @@ bench:
 
 # Each target for SECONDS on end; one alone: make fuzz-claims SECONDS=60. What a run finds new goes to
 # target/fuzz/corpus, a crash to verifier/fuzz/artifacts.
-FUZZ_TARGETS := compact_jws protected_header jwk_set claims validate_session
+FUZZ_TARGETS := compact_jws protected_header jwk_set claims status_list validate_session
 FUZZ         := cd verifier && RUSTC_BOOTSTRAP=1 cargo fuzz
 SECONDS      ?= 600
 

@@ -30,6 +30,7 @@ def main() -> None:
         "protected_header": set(),
         "jwk_set": set(),
         "claims": set(),
+        "status_list": set(),
         "validate_session": set(),
     }
     signed: list[str] = []
@@ -47,6 +48,8 @@ def main() -> None:
             # Not yet encoded, and of no signature: claims that differ make no difference.
             if case["class"] in ("token", "header", "key"):
                 found["validate_session"].add(b"\0".join((parts[0], parts[1], parts[2][:8])))
+        for document in case.get("status_lists", ()):
+            found["status_list"].update(list_seeds(document))
         if is_signed(case) and len(token) <= LONGEST:
             signed.append(token.decode())
     found["jwk_set"].add(leaking_set())
@@ -76,6 +79,18 @@ def cases() -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
         sets = json.loads(meta)["meta"]["defs"]
         for line in lines:
             yield json.loads(line), sets
+
+
+def list_seeds(token: str) -> Iterator[bytes]:
+    """Yield the payload of a status list token, and the zlib stream in it."""
+    parts = token.encode().split(b".")
+    if len(parts) == 3:
+        payload = decoded(parts[1])
+        yield payload
+        try:
+            yield decoded(json.loads(payload)["status_list"]["lst"].encode())
+        except (KeyError, TypeError, ValueError, AttributeError):
+            return
 
 
 def named_set(name: str) -> Any:

@@ -2,6 +2,7 @@
 //!
 //! **Invariant:** compiled for tests and fuzz targets alone; no caller of the crate can reach it.
 
+mod list;
 mod plain;
 mod walk;
 
@@ -15,17 +16,19 @@ use crate::key::{JwkSet, MAX_JWK_SET, MAX_KEYS, PublicKey, VerificationKey, jwk}
 use crate::policy::{HeaderPolicy, MAX_HEADER, MAX_JSON_DEPTH, MAX_KID, MAX_TOKEN, TypRule};
 use crate::signature::CryptoBackend;
 use crate::token::{CompactJws, TokenError};
+pub use list::status_list;
 pub use walk::{claims, validate_session};
 
 /// A target: its name and what it does with bytes.
 pub type Target = (&'static str, fn(&[u8]));
 
 /// Every target, in the order of the walk.
-pub const TARGETS: [Target; 5] = [
+pub const TARGETS: [Target; 6] = [
     ("compact_jws", compact_jws),
     ("protected_header", protected_header),
     ("jwk_set", jwk_set),
     ("claims", claims),
+    ("status_list", status_list),
     ("validate_session", validate_session),
 ];
 

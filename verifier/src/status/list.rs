@@ -9,13 +9,13 @@ use base64_simd::URL_SAFE_NO_PAD;
 use flate2::{Decompress, FlushDecompress, Status};
 
 /// Largest list, inflated, in bytes: 134 million sessions of one bit.
-pub(super) const MAX_INFLATED: usize = 16 * 1024 * 1024;
+pub(crate) const MAX_INFLATED: usize = 16 * 1024 * 1024;
 /// What is set aside before anything is inflated: one million sessions of one bit.
 const FIRST_CAPACITY: usize = 128 * 1024;
 
 /// The statuses of one list, as they are packed on the wire.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct StatusList {
+pub(crate) struct StatusList {
     /// 1, 2, 4 or 8.
     bits: u8,
     bytes: Box<[u8]>,
@@ -23,7 +23,7 @@ pub(super) struct StatusList {
 
 impl StatusList {
     /// Decodes `lst`, whose statuses have `bits` bits each.
-    pub(super) fn parse(bits: i64, lst: &str) -> Option<Self> {
+    pub(crate) fn parse(bits: i64, lst: &str) -> Option<Self> {
         let bits = match bits {
             1 => 1,
             2 => 2,
@@ -37,7 +37,7 @@ impl StatusList {
     }
 
     /// The status at `idx`; none beyond the end.
-    pub(super) fn status(&self, idx: u32) -> Option<u8> {
+    pub(crate) fn status(&self, idx: u32) -> Option<u8> {
         let per_byte = u32::from(8 / self.bits);
         let byte = *self.bytes.get(usize::try_from(idx / per_byte).ok()?)?;
         let shift = (idx % per_byte) * u32::from(self.bits);
@@ -46,7 +46,7 @@ impl StatusList {
     }
 
     /// How many statuses there are.
-    pub(super) fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.bytes.len() * usize::from(8 / self.bits)
     }
 }

@@ -14,7 +14,7 @@ mod events;
 mod fetch;
 #[cfg(feature = "fetch")]
 pub(crate) mod fetched;
-mod list;
+pub(crate) mod list;
 #[cfg(feature = "fetch")]
 mod refresh;
 pub(crate) mod slot;

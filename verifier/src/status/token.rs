@@ -29,13 +29,13 @@ pub(crate) struct ListPolicy {
 
 /// A list and what its issuer says of it.
 #[derive(Debug, PartialEq)]
-pub(super) struct ListToken {
-    pub(super) sub: String,
-    pub(super) issued_at: NumericDate,
-    pub(super) expires_at: Option<NumericDate>,
+pub(crate) struct ListToken {
+    pub(crate) sub: String,
+    pub(crate) issued_at: NumericDate,
+    pub(crate) expires_at: Option<NumericDate>,
     /// Seconds.
-    pub(super) ttl: Option<f64>,
-    pub(super) list: StatusList,
+    pub(crate) ttl: Option<f64>,
+    pub(crate) list: StatusList,
 }
 
 impl ListPolicy {
@@ -66,19 +66,27 @@ impl ListPolicy {
     }
 
     fn claims(&self, payload: &VerifiedPayload) -> Result<ListToken, ListError> {
+        ListToken::parse(payload.as_bytes(), &self.issuer)
+    }
+}
+
+impl ListToken {
+    /// Reads `payload`, a list of `issuer` if it says whose it is.
+    ///
+    /// # Errors
+    /// When it is none.
+    pub(crate) fn parse(payload: &[u8], issuer: &str) -> Result<Self, ListError> {
         let mut claims = ListClaims::default();
-        json::object(payload.as_bytes(), |reader, name| {
-            claims.read(name.as_str(), reader)
-        })
-        .map_err(|json::Malformed| ListError::Malformed)?;
-        if claims.iss.is_some_and(|iss| iss.as_str() != self.issuer) {
+        json::object(payload, |reader, name| claims.read(name.as_str(), reader))
+            .map_err(|json::Malformed| ListError::Malformed)?;
+        if claims.iss.is_some_and(|iss| iss.as_str() != issuer) {
             return Err(ListError::OtherIssuer);
         }
         let (Some(sub), Some(issued_at), Some(packed)) = (claims.sub, claims.iat, claims.packed)
         else {
             return Err(ListError::Malformed);
         };
-        Ok(ListToken {
+        Ok(Self {
             sub: sub.0.into_owned(),
             issued_at,
             expires_at: claims.exp,
@@ -87,9 +95,7 @@ impl ListPolicy {
                 .ok_or(ListError::Malformed)?,
         })
     }
-}
 
-impl ListToken {
     /// Whether it is the list that `uri` names, of a time that has come.
     ///
     /// # Errors

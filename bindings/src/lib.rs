@@ -5,6 +5,7 @@
 
 mod clock;
 mod errors;
+mod issuer;
 mod require;
 mod session;
 mod verifier;

@@ -14,7 +14,7 @@ pub(crate) struct Require {
 #[pymethods]
 impl Require {
     #[new]
-    #[pyo3(signature = (*, scope, roles, tenant, acr, max_auth_age, authorized_parties))]
+    #[pyo3(signature = (*, scope, roles, tenant, acr, max_auth_age, authorized_parties, fresh))]
     #[expect(
         clippy::needless_pass_by_value,
         reason = "PyO3 hands out owned strings"
@@ -26,6 +26,7 @@ impl Require {
         acr: Vec<String>,
         max_auth_age: Option<u64>,
         authorized_parties: Vec<String>,
+        fresh: bool,
     ) -> Self {
         let mut inner = queue_verifier::Require::new().scope(&scope.join(" "));
         for role in roles {
@@ -42,6 +43,9 @@ impl Require {
         }
         for client_id in authorized_parties {
             inner = inner.authorized_party(client_id);
+        }
+        if fresh {
+            inner = inner.fresh();
         }
         Self { inner }
     }

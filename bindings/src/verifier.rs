@@ -6,10 +6,11 @@ use std::time::Duration;
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyString};
-use queue_verifier::{Algorithm, CryptoBackend, Error, KeySource, Profile, Session};
+use queue_verifier::{Builder, Error, Session};
 
 use crate::clock::PythonClock;
 use crate::errors;
+use crate::issuer::IssuerSettings;
 use crate::require::Require;
 use crate::session::SessionClass;
 use crate::wait::{self, Pending};
@@ -17,7 +18,7 @@ use crate::wait::{self, Pending};
 /// Longest wait that can be asked for; beyond it a caller means "for ever".
 const MAX_WAIT: Duration = Duration::from_secs(365 * 24 * 3600);
 
-/// The verifier of one issuer; its settings were checked for type by `queue_verifier.Verifier`.
+/// The verifier; its settings were checked for type by `queue_verifier.Issuer`.
 #[pyclass(frozen, module = "queue_verifier._native")]
 #[derive(Debug)]
 pub(crate) struct Verifier {
@@ -31,47 +32,24 @@ pub(crate) struct Verifier {
 #[pymethods]
 impl Verifier {
     #[new]
-    #[pyo3(signature = (*, issuer, audience, source, keys, algorithms, profile, leeway, stale_limit, require, clock))]
-    #[expect(clippy::too_many_arguments, reason = "settings, passed by name")]
-    #[expect(
-        clippy::needless_pass_by_value,
-        reason = "PyO3 hands out owned strings"
-    )]
+    #[pyo3(signature = (*, issuers, remember, clock))]
     fn new(
         py: Python<'_>,
-        issuer: String,
-        audience: Vec<String>,
-        source: &str,
-        keys: String,
-        algorithms: Vec<String>,
-        profile: &str,
-        leeway: u64,
-        stale_limit: u64,
-        require: Option<&Bound<'_, Require>>,
+        issuers: Vec<IssuerSettings>,
+        remember: usize,
         clock: Option<Py<PyAny>>,
     ) -> PyResult<Self> {
-        let unknown = |code, error: &dyn std::fmt::Display| {
-            errors::unknown_setting(py, code, error.to_string())
+        let Some(first) = issuers.first() else {
+            return Err(PyTypeError::new_err("expected an issuer"));
         };
-        let algorithms = algorithms
-            .iter()
-            .map(|name| name.parse::<Algorithm>())
-            .collect::<Result<Vec<_>, _>>()
-            .map_err(|error| unknown("config_algorithm_unknown", &error))?;
-        let profile: Profile = profile
-            .parse()
-            .map_err(|error| unknown("config_profile_unknown", &error))?;
-        let sessions = SessionClass::new(py, &issuer)?;
-        let require = require.map_or_else(Default::default, |require| require.get().inner.clone());
+        let sessions = SessionClass::new(py, &first.issuer)?;
         let clock = clock.map(|callable| Arc::new(PythonClock::new(callable)));
-        let mut builder = queue_verifier::Verifier::builder(issuer, audience)
-            .keys(key_source(source, keys)?)
-            .algorithms(algorithms)
-            .profile(profile)
-            .leeway(Duration::from_secs(leeway))
-            .stale_limit(Duration::from_secs(stale_limit))
-            .require(require)
-            .backend(CryptoBackend::AwsLcRs);
+        let builders = issuers.into_iter().map(|issuer| issuer.builder(py));
+        let builders = builders.collect::<PyResult<Vec<_>>>()?;
+        let Some(mut builder) = builders.into_iter().reduce(Builder::also) else {
+            return Err(PyTypeError::new_err("expected an issuer"));
+        };
+        builder = builder.remember(remember);
         if let Some(clock) = &clock {
             builder = builder.clock(Arc::clone(clock) as _);
         }
@@ -207,16 +185,5 @@ impl<'a, 'py> Token<'a, 'py> {
                 "expected a token of type str or bytes",
             )),
         }
-    }
-}
-
-fn key_source(source: &str, keys: String) -> PyResult<KeySource> {
-    match source {
-        "discovery" => Ok(KeySource::Discovery),
-        "jwks_uri" => Ok(KeySource::jwks_uri(keys)),
-        "jwks" => Ok(KeySource::jwk_set(keys)),
-        "jwks_file" => Ok(KeySource::jwk_set_file(keys)),
-        "public_key" => Ok(KeySource::public_key_pem(keys)),
-        _ => Err(PyTypeError::new_err("expected a key source")),
     }
 }

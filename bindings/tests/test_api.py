@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from queue_verifier import (
     InvalidToken,
     KeysUnavailable,
     Require,
+    Session,
     SidecarVerifier,
     Verifier,
     VerifyError,
@@ -111,13 +113,49 @@ def test_require(backend: Backend, key: SigningKey, require: Require, code: str 
         assert code_of(backend, key.mint(), require) == code
 
 
-def test_require_of_the_verifier_and_of_the_call(key: SigningKey) -> None:
-    with Verifier(
-        ISSUER, AUDIENCE, jwks=key.jwks, clock=lambda: NOW, require=Require(scope="admin")
-    ) as verifier:
-        assert code_of(verifier, key.mint()) == "claims_scope_missing"
-        session = verifier.validate_session(key.mint(), require=Require(roles="antlers-user"))
-        assert session.roles == ("antlers-user",)
+@pytest.fixture(params=["embedded", "sidecar"])
+def requiring(
+    request: pytest.FixtureRequest, key: SigningKey, sidecar: FakeSidecar
+) -> Callable[[Require], Backend]:
+    """Makes a verifier that requires something of every session, by each transport."""
+    if request.param == "sidecar":
+        return lambda require: SidecarVerifier(sidecar.url, require=require)
+    return lambda require: Verifier(
+        ISSUER, AUDIENCE, jwks=key.jwks, clock=lambda: NOW, require=require
+    )
+
+
+@pytest.mark.parametrize(
+    ("own", "call", "code"),
+    [
+        ({"scope": "admin"}, {"roles": "antlers-user"}, "claims_scope_missing"),
+        ({"roles": "admin"}, {"scope": "admin"}, "claims_role_missing"),
+        ({"scope": "read:profile"}, {"roles": "admin"}, "claims_role_missing"),
+        ({"scope": "read:profile"}, {"roles": "antlers-user"}, None),
+        ({"max_auth_age": 10_000}, {"max_auth_age": 0}, "claims_auth_too_old"),
+        ({"max_auth_age": 0}, {"max_auth_age": 10_000}, "claims_auth_too_old"),
+        ({"tenant": CLAIMS["tenant_id"]}, {"tenant": "other"}, "claims_tenant_mismatch"),
+        ({"acr": CLAIMS["acr"]}, {"acr": "other"}, "claims_acr_insufficient"),
+        ({"acr": ["other", CLAIMS["acr"]]}, {"acr": [CLAIMS["acr"], "third"]}, None),
+        ({"authorized_parties": "x"}, {"authorized_parties": "y"}, "claims_client_not_allowed"),
+        ({"fresh": True}, {"scope": "read:profile"}, "status_unavailable"),
+        ({"scope": "read:profile"}, {"fresh": True}, "status_unavailable"),
+    ],
+)
+def test_require_of_the_call_comes_beside_that_of_the_verifier(
+    requiring: Callable[[Require], Backend],
+    key: SigningKey,
+    own: dict[str, Any],
+    call: dict[str, Any],
+    code: str | None,
+) -> None:
+    verifier = requiring(Require(**own))
+    if code is None:
+        session = verifier.validate_session(key.mint(), require=Require(**call))
+        assert session.issuer == ISSUER
+    else:
+        assert code_of(verifier, key.mint(), Require(**call)) == code
+    verifier.close()
 
 
 @pytest.mark.parametrize(
@@ -144,8 +182,9 @@ def test_status_ready_refresh(backend: Backend) -> None:
     assert backend.ready(1.0)
     backend.refresh()
     status = backend.status()
-    assert status["issuer"] == ISSUER
-    assert [entry["algorithm"] for entry in status["keys"]] == ["RS256"]
+    (issuer,) = status["issuers"]
+    assert issuer["issuer"] == ISSUER
+    assert [entry["algorithm"] for entry in issuer["keys"]] == ["RS256"]
     assert isinstance(backend, Backend)
 
 
@@ -207,7 +246,7 @@ def test_refresh_that_fails_keeps_the_keys(key: SigningKey, key_server: KeyServe
             verifier.refresh()
         assert caught.value.code == "key_set_unavailable"
         assert verifier.validate_session(key.mint()).issuer == ISSUER
-        assert verifier.status()["refresh"]["failures_in_a_row"] == 1
+        assert verifier.status()["issuers"][0]["refresh"]["failures_in_a_row"] == 1
 
 
 def test_keys_that_never_come(key: SigningKey, key_server: KeyServer) -> None:
@@ -242,7 +281,7 @@ def test_waiting_releases_the_gil(
 
 def test_many_threads(verifier: Verifier, key: SigningKey) -> None:
     token = key.mint()
-    sessions: list[object] = []
+    sessions: list[Session] = []
 
     def work() -> None:
         sessions.extend(verifier.validate_session(token) for _ in range(50))
@@ -253,7 +292,7 @@ def test_many_threads(verifier: Verifier, key: SigningKey) -> None:
     for thread in threads:
         thread.join()
     assert len(sessions) == 400
-    assert all(session == sessions[0] for session in sessions)
+    assert all(session.claims == sessions[0].claims for session in sessions)
 
 
 def test_sidecar_connections_are_kept(sidecar: FakeSidecar, key: SigningKey) -> None:

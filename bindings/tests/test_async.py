@@ -23,7 +23,7 @@ def turns(coroutine: Coroutine[Any, Any, Session]) -> Session:
 def test_both_transports(backend: Backend, key: SigningKey) -> None:
     async def story() -> None:
         session = await backend.validate_session_async(key.mint())
-        assert session == backend.validate_session(key.mint())
+        assert session.claims == backend.validate_session(key.mint()).claims
         with pytest.raises(InvalidToken) as caught:
             await backend.validate_session_async(key.mint(), require=Require(scope="admin"))
         assert caught.value.code == "claims_scope_missing"

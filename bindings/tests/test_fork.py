@@ -72,6 +72,18 @@ def test_grandchildren(key: SigningKey, key_server: KeyServer) -> None:
         assert in_child(work) == ISSUER
 
 
+def test_a_child_remembers_nothing_of_its_parent(verifier: Verifier, key: SigningKey) -> None:
+    token = key.mint()
+    verifier.validate_session(token)
+
+    def work() -> str:
+        first, again = (verifier.validate_session(token) for _ in range(2))
+        return f"{first.freshness.cached} {again.freshness.cached}"
+
+    assert in_child(work) == "False True"
+    assert verifier.validate_session(token).freshness.cached
+
+
 def test_keys_given_as_settings(verifier: Verifier, key: SigningKey) -> None:
     assert in_child(lambda: verifier.validate_session(key.mint()).issuer) == ISSUER
 

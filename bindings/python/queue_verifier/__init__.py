@@ -20,6 +20,7 @@ from .errors import (
     KeysUnavailable,
     VerifyError,
 )
+from .issuer import Issuer
 from .session import Freshness, Session
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ __all__ = [
     "Freshness",
     "InvalidRequest",
     "InvalidToken",
+    "Issuer",
     "KeysUnavailable",
     "Require",
     "Session",

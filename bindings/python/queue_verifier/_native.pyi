@@ -24,24 +24,18 @@ class Require:
         acr: list[str],
         max_auth_age: int | None,
         authorized_parties: list[str],
+        fresh: bool,
     ) -> Require: ...
 
 @final
 class Verifier:
-    """The verifier of one issuer; its settings were checked for type by `queue_verifier.Verifier`."""
+    """The verifier; its settings were checked for type by `queue_verifier.Issuer`."""
 
     def __new__(
         cls,
         *,
-        issuer: str,
-        audience: list[str],
-        source: str,
-        keys: str,
-        algorithms: list[str],
-        profile: str,
-        leeway: int,
-        stale_limit: int,
-        require: Require | None,
+        issuers: list[dict[str, Any]],
+        remember: int,
         clock: Callable[[], float] | None,
     ) -> Verifier: ...
     def validate_session(self, /, token: str | bytes, require: Require | None = None) -> Session:

@@ -27,6 +27,9 @@ class Require:
         acr: The session's `acr` must be one of these; text is one of them.
         max_auth_age: The customer authenticated at most so many seconds ago.
         authorized_parties: The token was issued to one of these clients (`azp`, else `client_id`).
+        fresh: The key set is within its lifetime and the status list within its age bound; what
+            else would serve in an outage is refused with `key_set_unavailable` or
+            `status_unavailable`.
 
     Raises:
         ConfigError: `config_require_invalid`.
@@ -38,6 +41,7 @@ class Require:
     acr: tuple[str, ...]
     max_auth_age: int | None
     authorized_parties: tuple[str, ...]
+    fresh: bool
     _compiled: Any = field(repr=False, compare=False)
 
     def __init__(
@@ -49,6 +53,7 @@ class Require:
         acr: str | Iterable[str] = (),
         max_auth_age: int | None = None,
         authorized_parties: str | Iterable[str] = (),
+        fresh: bool = False,
     ) -> None:
         put = object.__setattr__
         scope = (scope,) if isinstance(scope, str) else scope
@@ -60,6 +65,9 @@ class Require:
         put(self, "acr", _names("acr", acr))
         put(self, "max_auth_age", None if max_auth_age is None else _age(max_auth_age))
         put(self, "authorized_parties", _names("authorized_parties", authorized_parties))
+        if not isinstance(fresh, bool):
+            raise ConfigError("config_require_invalid", "expected fresh to be True or False")
+        put(self, "fresh", fresh)
         # The embedded verifier keeps its own form here, so that it converts once.
         put(self, "_compiled", None)
 
@@ -76,11 +84,38 @@ class Require:
             "max_auth_age": self.max_auth_age,
             "authorized_parties": list(self.authorized_parties),
         }
+        if self.fresh:
+            members["fresh"] = True
         return {name: value for name, value in members.items() if value not in (None, "", [])}
+
+    def beside(self, other: Require) -> Require | None:
+        """Return what asks as much as both, or None where one question cannot say it."""
+        tenants = {tenant for tenant in (self.tenant, other.tenant) if tenant is not None}
+        contexts = _either(self.acr, other.acr)
+        parties = _either(self.authorized_parties, other.authorized_parties)
+        if len(tenants) > 1 or contexts is None or parties is None:
+            return None
+        ages = [age for age in (self.max_auth_age, other.max_auth_age) if age is not None]
+        return Require(
+            scope=(*self.scope, *other.scope),
+            roles=(*self.roles, *other.roles),
+            tenant=next(iter(tenants), None),
+            acr=contexts,
+            max_auth_age=min(ages, default=None),
+            authorized_parties=parties,
+            fresh=self.fresh or other.fresh,
+        )
 
 
 def _restore(members: dict[str, Any]) -> Require:
     return Require(**members)
+
+
+def _either(one: tuple[str, ...], other: tuple[str, ...]) -> tuple[str, ...] | None:
+    """Return the names that are in both, where both are asked for; None when there are none."""
+    if not one or not other:
+        return one or other
+    return tuple(name for name in one if name in other) or None
 
 
 def _names(what: str, names: str | Iterable[str]) -> tuple[str, ...]:
@@ -109,11 +144,11 @@ class Backend(Protocol):
     """Validates sessions, in this process (`Verifier`) or through the sidecar."""
 
     def validate_session(self, token: str | bytes, *, require: Require | None = None) -> Session:
-        """Return the session of `token`; `require` replaces what the verifier requires.
+        """Return the session of `token`; `require` comes beside what the verifier requires.
 
         Raises:
             InvalidToken: The token is bad; any code but the faults'.
-            KeysUnavailable: `key_set_unavailable`, `sidecar_unavailable`.
+            KeysUnavailable: `key_set_unavailable`, `status_unavailable`, `sidecar_unavailable`.
         """
         ...
 
@@ -124,7 +159,7 @@ class Backend(Protocol):
 
         Raises:
             InvalidToken: The token is bad; any code but the faults'.
-            KeysUnavailable: `key_set_unavailable`, `sidecar_unavailable`.
+            KeysUnavailable: `key_set_unavailable`, `status_unavailable`, `sidecar_unavailable`.
         """
         ...
 

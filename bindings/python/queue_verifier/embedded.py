@@ -10,6 +10,7 @@ from weakref import WeakSet
 
 from . import _native
 from .errors import ConfigError, KeysUnavailable
+from .issuer import Issuer, compiled
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -21,11 +22,11 @@ if TYPE_CHECKING:
 
 __all__ = ["Verifier"]
 
-_MAX_SECONDS = 2**53
+_MAX_REMEMBERED = 1_000_000
 
 
 class Verifier:
-    """Validates sessions of one issuer offline; make one, share it between all threads.
+    """Validates sessions offline; make one, share it between all threads.
 
     Args:
         issuer: `iss` of every good token, byte for byte.
@@ -33,7 +34,7 @@ class Verifier:
         jwks_uri: Where the keys are published: https, or http on loopback. Without any key
             source it is discovered from `<issuer>/.well-known/openid-configuration`.
         jwks: A JWK Set, as JSON text or parsed; never changes.
-        jwks_file: A file with a JWK Set; read once.
+        jwks_file: A file with a JWK Set; read when the verifier is made, and in a forked child.
         public_key: One public key, PEM; serves tokens of any `kid`.
         algorithms: What a token may be signed with: RS256 RS384 RS512 PS256 PS384 PS512 ES256
             ES384 EdDSA.
@@ -42,14 +43,26 @@ class Verifier:
         leeway: Tolerance in seconds on `exp`, `nbf` and `iat`; at most 300.
         stale_limit: Seconds that keys serve past their lifetime while the issuer is away; at
             most a day.
+        snapshot: A file that keeps the keys over restarts, shared by the processes of this host:
+            N of them make one fetch, and a start needs no issuer. Of keys from the network only.
+        snapshot_max_age: Seconds; older keys of that file are not used.
+        status_lists: Signed status lists, beside keys given as such; or `"named"`: fetched as
+            tokens name them. Default: fetched where keys are, else none, and sessions say `absent`.
+        status_max_age: Seconds that a status list may be old; at most a day.
+        when_stale: What happens to sessions when their list is older: `refuse`, or `accept`.
+        status_required: Refuse tokens that name no status list.
+        status_origins: Further origins (`https://lists.example.com`) of status lists.
         require: What every session must have, whatever a call requires besides.
+        also: Further issuers, each judged by its own keys and policy, never by another's.
+        remember: Good tokens remembered, so that one met again costs no signature. What moves (the
+            clock, requirements, keys, revocation) is judged every time. 0: none.
         clock: For tests: returns Unix seconds.
 
     Raises:
         ConfigError: `config_<what>`, before anything is started.
     """
 
-    __slots__ = ("__weakref__", "_build", "_fetches", "_native", "_require")
+    __slots__ = ("__weakref__", "_build", "_has_threads", "_native", "_require")
 
     def __init__(
         self,
@@ -64,39 +77,54 @@ class Verifier:
         profile: Literal["session", "rfc9068", "jwt"] = "session",
         leeway: int = 30,
         stale_limit: int = 3600,
+        snapshot: str | os.PathLike[str] | None = None,
+        snapshot_max_age: int = 24 * 3600,
+        status_lists: Iterable[str] | Literal["named"] | None = None,
+        status_max_age: int = 60,
+        when_stale: Literal["refuse", "accept"] = "refuse",
+        status_required: bool = False,
+        status_origins: Iterable[str] = (),
         require: Require | None = None,
+        also: Iterable[Issuer] = (),
+        remember: int = 10_000,
         clock: Callable[[], float] | None = None,
     ) -> None:
-        source, keys = _key_source(jwks_uri, jwks, jwks_file, public_key)
-        audience = [audience] if isinstance(audience, str) else list(audience)
-        algorithms = [algorithms] if isinstance(algorithms, str) else list(algorithms)
-        leeway = _seconds(leeway, "config_leeway_out_of_bounds")
-        stale_limit = _seconds(stale_limit, "config_stale_limit_out_of_bounds")
-        compiled = None if require is None else _compile(require)
+        own = Issuer(
+            issuer,
+            audience,
+            jwks_uri=jwks_uri,
+            jwks=jwks,
+            jwks_file=jwks_file,
+            public_key=public_key,
+            algorithms=algorithms,
+            profile=profile,
+            leeway=leeway,
+            stale_limit=stale_limit,
+            snapshot=snapshot,
+            snapshot_max_age=snapshot_max_age,
+            status_lists=status_lists,
+            status_max_age=status_max_age,
+            when_stale=when_stale,
+            status_required=status_required,
+            status_origins=status_origins,
+            require=require,
+        )
+        issuers = [own, *also]
+        settings = [issuer._settings for issuer in issuers]
+        remember = _count(remember)
 
         def build() -> _native.Verifier:
-            return _native.Verifier(
-                issuer=issuer,
-                audience=audience,
-                source=source,
-                keys=keys,
-                algorithms=algorithms,
-                profile=profile,
-                leeway=leeway,
-                stale_limit=stale_limit,
-                require=compiled,
-                clock=clock,
-            )
+            return _native.Verifier(issuers=settings, remember=remember, clock=clock)
 
         self._build = build
-        self._fetches = source in ("discovery", "jwks_uri")
+        self._has_threads = remember > 0 or any(issuer._fetches for issuer in issuers)
         self._native: _native.Verifier | _Closed = build()
         _live.add(self)
 
     def validate_session(self, token: str | bytes, *, require: Require | None = None) -> Session:
         """Return the session of `token`, judged offline with the GIL released.
 
-        A token whose key is not at hand waits for at most one bounded refresh.
+        A token whose key or status list is not at hand waits for at most one bounded fetch of it.
 
         Args:
             token: The compact JWS.
@@ -104,16 +132,16 @@ class Verifier:
 
         Raises:
             InvalidToken: The token is bad; any code but the fault's.
-            KeysUnavailable: `key_set_unavailable`.
+            KeysUnavailable: `key_set_unavailable`, `status_unavailable`.
         """
         if require is None:
             return self._native.validate_session(token)
-        return self._native.validate_session(token, require._compiled or _compile(require))
+        return self._native.validate_session(token, compiled(require))
 
     async def validate_session_async(
         self, token: str | bytes, *, require: Require | None = None
     ) -> Session:
-        """Return the session of `token`; awaits only while its key is being fetched.
+        """Return the session of `token`; awaits only while its key or status list is fetched.
 
         Args:
             token: The compact JWS.
@@ -121,10 +149,10 @@ class Verifier:
 
         Raises:
             InvalidToken: The token is bad; any code but the fault's.
-            KeysUnavailable: `key_set_unavailable`.
+            KeysUnavailable: `key_set_unavailable`, `status_unavailable`.
         """
-        compiled = None if require is None else require._compiled or _compile(require)
-        outcome = self._native.start(token, compiled)
+        native = None if require is None else compiled(require)
+        outcome = self._native.start(token, native)
         if not isinstance(outcome, _native.Pending):
             return outcome
         return await _wait(outcome)
@@ -134,7 +162,11 @@ class Verifier:
         return self._native.ready(timeout)
 
     def status(self) -> dict[str, Any]:
-        """Return what is known about the keys: their state, age, refusals and fetches."""
+        """Return what is known about each issuer's keys and status lists, and what is remembered.
+
+        `{"issuers": [{"issuer", "key_set", "key_set_age", "keys", "refused", "refresh",
+        "status_lists"}], "remembered": {"tokens", "capacity"} | None}`; ages in seconds.
+        """
         status: dict[str, Any] = json.loads(self._native.status())
         return status
 
@@ -162,9 +194,9 @@ class Verifier:
         self.close()
 
     def _after_fork(self) -> None:
-        # The key thread stayed in the parent. What it left here may be locked for ever, so it
-        # is neither used nor freed.
-        if not self._fetches or isinstance(self._native, _Closed):
+        # The key thread stayed in the parent, and so did threads that were remembering a token.
+        # What they left here may be locked for ever, so it is neither used nor freed.
+        if not self._has_threads or isinstance(self._native, _Closed):
             return
         self._native.abandon()
         self._native = _Closed("expected to start the key thread after a fork")
@@ -187,7 +219,7 @@ class _Closed:
         return False
 
     def status(self) -> str:
-        return json.dumps({"key_set": None, "closed": self._reason})
+        return json.dumps({"issuers": [], "remembered": None, "closed": self._reason})
 
     def refresh(self) -> None:
         raise KeysUnavailable("key_set_unavailable", self._reason)
@@ -210,49 +242,16 @@ async def _wait(pending: _native.Pending) -> Session:
         await woken.wait()
 
 
-def _compile(require: Require) -> _native.Require:
-    compiled = _native.Require(
-        scope=list(require.scope),
-        roles=list(require.roles),
-        tenant=require.tenant,
-        acr=list(require.acr),
-        max_auth_age=require.max_auth_age,
-        authorized_parties=list(require.authorized_parties),
-    )
-    object.__setattr__(require, "_compiled", compiled)
-    return compiled
-
-
-def _key_source(
-    jwks_uri: str | None,
-    jwks: str | Mapping[str, Any] | None,
-    jwks_file: str | os.PathLike[str] | None,
-    public_key: str | bytes | None,
-) -> tuple[str, str]:
-    sources: list[tuple[str, str]] = []
-    if jwks_uri is not None:
-        sources.append(("jwks_uri", jwks_uri))
-    if jwks is not None:
-        sources.append(("jwks", jwks if isinstance(jwks, str) else json.dumps(dict(jwks))))
-    if jwks_file is not None:
-        sources.append(("jwks_file", os.fspath(jwks_file)))
-    if public_key is not None:
-        pem = public_key if isinstance(public_key, str) else public_key.decode("ascii", "replace")
-        sources.append(("public_key", pem))
-    if len(sources) > 1:
-        names = ", ".join(name for name, _ in sources)
-        raise ConfigError("config_key_source_ambiguous", f"expected one key source, found {names}")
-    return sources[0] if sources else ("discovery", "")
-
-
-def _seconds(seconds: int, code: str) -> int:
+def _count(tokens: int) -> int:
     if (
-        isinstance(seconds, bool)
-        or not isinstance(seconds, int)
-        or not 0 <= seconds <= _MAX_SECONDS
+        isinstance(tokens, bool)
+        or not isinstance(tokens, int)
+        or not 0 <= tokens <= _MAX_REMEMBERED
     ):
-        raise ConfigError(code, "expected whole seconds, not negative")
-    return seconds
+        raise ConfigError(
+            "config_remember_out_of_bounds", f"expected tokens to remember, 0 to {_MAX_REMEMBERED}"
+        )
+    return tokens
 
 
 _live: WeakSet[Verifier] = WeakSet()

@@ -47,8 +47,7 @@ class SidecarVerifier:
     Args:
         url_or_socket: `http://127.0.0.1:4140`, or `unix:/path/to/socket`.
         timeout: Seconds to wait for the sidecar at each step: connect, send, answer.
-        require: What every session must have, where a call says nothing; what the sidecar
-            itself is set to require does not hold for such a call.
+        require: What every session must have, whatever a call requires besides.
         pool_size: Idle connections kept.
 
     Raises:
@@ -79,13 +78,26 @@ class SidecarVerifier:
 
         Args:
             token: The compact JWS.
-            require: Replaces what the verifier requires, for this call.
+            require: What this call requires beside what the verifier does.
 
         Raises:
             InvalidToken: The token is bad; any code but the faults'.
-            KeysUnavailable: `key_set_unavailable`, `sidecar_unavailable`.
+            KeysUnavailable: `key_set_unavailable`, `status_unavailable`, `sidecar_unavailable`.
         """
-        require = require if require is not None else self._require
+        own = self._require
+        if own is None or require is None:
+            return self._judge(token, own or require)
+        both = own.beside(require)
+        if both is not None:
+            try:
+                return self._judge(token, both)
+            except InvalidToken:
+                pass  # Which of the two it failed shows when they are asked one by one.
+        self._judge(token, own)
+        return self._judge(token, require)
+
+    def _judge(self, token: str | bytes, require: Require | None) -> Session:
+        """Ask the sidecar once."""
         question: dict[str, Any] = {"token": _text(token)}
         if require is not None:
             question["require"] = require.to_json()
@@ -104,11 +116,11 @@ class SidecarVerifier:
 
         Args:
             token: The compact JWS.
-            require: Replaces what the verifier requires, for this call.
+            require: What this call requires beside what the verifier does.
 
         Raises:
             InvalidToken: The token is bad; any code but the faults'.
-            KeysUnavailable: `key_set_unavailable`, `sidecar_unavailable`.
+            KeysUnavailable: `key_set_unavailable`, `status_unavailable`, `sidecar_unavailable`.
         """
         # Here, not above: programs without an event loop need not pay for the import.
         import asyncio
@@ -131,7 +143,7 @@ class SidecarVerifier:
             pause = min(2 * pause, 0.5)
 
     def status(self) -> dict[str, Any]:
-        """Return what the sidecar knows about its keys.
+        """Return what the sidecar knows: issuers, keys, status lists, what it remembers.
 
         Raises:
             KeysUnavailable: `sidecar_unavailable`.

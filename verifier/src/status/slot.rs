@@ -153,7 +153,7 @@ impl ListSlot {
             return unavailable(Unavailable::Expired);
         }
         let age = snapshot.age(now);
-        let is_stale = age > self.age.max_age;
+        let is_stale = self.age.is_passed_by(age);
         let is_too_old = is_stale && self.age.when_stale == WhenStale::Refuse;
         match snapshot.list.status(idx) {
             None => unavailable(Unavailable::OutOfRange),
@@ -181,7 +181,7 @@ impl ListSlot {
         let current = self.current.load();
         let snapshot = current.as_ref().filter(|copy| copy.is_usable(now))?;
         let age = snapshot.age(now);
-        let is_stale = age > self.age.max_age;
+        let is_stale = self.age.is_passed_by(age);
         Some(StatusFreshness::Known { is_stale, age })
     }
 

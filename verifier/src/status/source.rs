@@ -39,3 +39,10 @@ pub(crate) struct AgePolicy {
     pub(crate) max_age: Duration,
     pub(crate) when_stale: WhenStale,
 }
+
+impl AgePolicy {
+    /// Whether a list of this `age` is too old; it is as old as the whole seconds that sessions show.
+    pub(crate) fn is_passed_by(self, age: Duration) -> bool {
+        Duration::from_secs(age.as_secs()) > self.max_age
+    }
+}

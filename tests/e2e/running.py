@@ -7,6 +7,7 @@ import os
 import queue
 import re
 import secrets
+import socket
 import subprocess
 import sys
 import sysconfig
@@ -106,18 +107,27 @@ def _answer(status: int, headers: Mapping[str, str], body: bytes) -> Answer:
     return Answer(status, folded, json.loads(body) if body else None)
 
 
+def free_port() -> int:
+    """Return a port of the loopback that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
 class Issuer:
     """A `queue-issuer` on its embedded default, or on the database of `database_url`."""
 
     def __init__(self, folder: Path, *, database_url: str | None = None, **env: str) -> None:
         self.service_token = secrets.token_urlsafe(32)
         self.operator_token = secrets.token_urlsafe(32)
+        # Tokens name status lists by its public URL, so it must really be there.
+        address = f"127.0.0.1:{free_port()}"
         settings = {
             "FLAG_QUEUE_V1": "on",
-            "QUEUE_ISSUER_LISTEN": "127.0.0.1:0",
+            "QUEUE_ISSUER_LISTEN": address,
             "QUEUE_ISSUER_OPS_LISTEN": "127.0.0.1:0",
             "QUEUE_ISSUER_DATA_DIR": str(folder / "queue-data"),
-            "QUEUE_ISSUER_URL": "http://localhost:4100",
+            "QUEUE_ISSUER_URL": f"http://{address}",
             "QUEUE_SERVICE_TOKEN_RAPTOR": self.service_token,
             "QUEUE_SERVICE_TOKEN_OPERATOR": self.operator_token,
             "QUEUE_SERVICE_SCOPES_OPERATOR": "ops:*",

@@ -181,8 +181,8 @@ def remembered(memory: dict[str, Any]) -> str:
         "Memory under ever new tokens", ("tokens met", "resident KiB", "peak KiB"), rows
     )
     return (
-        f"{section}\n\nDistinct ES256 tokens of {memory['token_bytes']} bytes, each judged once by a "
-        f"verifier that remembers {memory['remembered']}."
+        f"{section}\n\nDistinct ES256 tokens of {memory['token_bytes']} bytes, each judged once by "
+        f"a verifier that remembers {memory['remembered']}."
     )
 
 

@@ -138,7 +138,9 @@ def test_keys_rotate_under_load_without_one_refused_good_token(world: World) -> 
     assert refused == []
     (issuer,) = world.verifier.status()["issuers"]
     assert kid in {key["kid"] for key in issuer["keys"]}
-    (proof,) = (key for key in world.issuer.operate("GET", "/keys").body["keys"] if key["kid"] == kid)
+    (proof,) = (
+        key for key in world.issuer.operate("GET", "/keys").body["keys"] if key["kid"] == kid
+    )
     assert proof["state"] == "active", proof
 
 

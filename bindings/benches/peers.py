@@ -47,7 +47,8 @@ def build(fixture: dict[str, Any]) -> dict[str, tuple[str, Call]]:
     """Return every subject; each raises unless it accepts the token."""
     issuer, audience, token = fixture["issuer"], fixture["audience"], fixture["token"]
     jwk = fixture["jwks"]["keys"][0]
-    verifier = Verifier(issuer, audience, jwks=fixture["jwks"])
+    verifier = Verifier(issuer, audience, jwks=fixture["jwks"], remember=0)
+    remembering = Verifier(issuer, audience, jwks=fixture["jwks"])
     require = Require(scope="read:profile", roles="antlers-user")
     public: Any = jwt.PyJWK(jwk).key
     message, _, signature = token.rpartition(".")
@@ -68,6 +69,10 @@ def build(fixture: dict[str, Any]) -> dict[str, tuple[str, Call]]:
         "python_require": (
             "queue_verifier (Python), with requirements",
             lambda: verifier.validate_session(token, require=require),
+        ),
+        "python_remembered": (
+            "queue_verifier (Python), remembered",
+            lambda: remembering.validate_session(token),
         ),
         "pyjwt": (
             "PyJWT, key object",

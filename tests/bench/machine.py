@@ -24,7 +24,14 @@ class Build:
 
     def benchmark(self) -> str:
         """Return the path of the verifier's own benchmark."""
-        return self._cargo("bench", "-p", "queue-verifier", "--all-features", "--no-run")
+        return self._bench("queue-verifier", "validate_session")
+
+    def status_lists(self) -> tuple[str, str]:
+        """Return the paths of what measures a status list at the verifier and at the issuer."""
+        return (
+            self._bench("queue-verifier", "status_list"),
+            self._bench("queue-issuer", "status_list"),
+        )
 
     def jwt_simple(self) -> str:
         """Return the path of jwt-simple's program, which builds apart from the workspace."""
@@ -52,6 +59,9 @@ class Build:
                 f"{name} {self._npm(name)}" for name in NODE
             ),
         }
+
+    def _bench(self, package: str, name: str) -> str:
+        return self._cargo(*("bench", "-p", package, "--all-features", "--no-run", "--bench", name))
 
     def _cargo(self, *arguments: str) -> str:
         command = ["cargo", *arguments, "--message-format", "json"]

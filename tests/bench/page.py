@@ -186,6 +186,22 @@ def remembered(memory: dict[str, Any]) -> str:
     )
 
 
+def status_lists(verifier: str, issuer: str) -> str:
+    """Return the section on a status list of a million sessions, from what the programs printed."""
+    return (
+        "## A status list of a million sessions\n\n"
+        "At the verifier: the token as it is fetched, what it takes to verify and inflate it, what "
+        "is held, and what looking into it adds to one call. The last row is what two equal rounds "
+        "differ by, so less than that is nothing.\n\n"
+        f"{verifier.strip()}\n\n"
+        "At the issuer, for the list that it publishes anew after a revocation:\n\n"
+        f"```\n{issuer.strip()}\n```\n\n"
+        "Again: `cargo bench -p queue-verifier --all-features --bench status_list`, "
+        "`cargo bench -p queue-issuer --bench status_list`. How soon a revocation is refused is a "
+        "test, not a benchmark: `tests/e2e/test_revocation.py`.\n"
+    )
+
+
 def up(value: float, digits: int) -> str:
     """Round against us where less is better."""
     return _rounded(value, digits, math.ceil)

@@ -48,7 +48,9 @@ def main() -> None:
             rounds = measure(children, 11 if arguments.quick else 201)
             names = {key: name for child in children for key, name in child.subjects.items()}
     memory = None if arguments.quick else remembering(ours)
+    lists = tuple(output(program) for program in build.status_lists())
     text = page.render(names, rounds, memory, build.facts(), len(fixture["token"]))
+    text += "\n" + page.status_lists(*lists)
     print(text)
     if not arguments.dry and not arguments.quick:
         (ROOT / "docs/reference/benchmarks.md").write_text(text, encoding="utf-8")
@@ -76,9 +78,14 @@ def measure(children: list[Child], count: int) -> dict[str, list[float]]:
 def remembering(ours: str) -> dict[str, Any]:
     """Return what a verifier's memory was while it met a million distinct tokens."""
     print("a million distinct tokens: some minutes", file=sys.stderr)
-    output = subprocess.run([ours, "memory"], check=True, capture_output=True, text=True).stdout
-    readings: dict[str, Any] = json.loads(output)
+    readings: dict[str, Any] = json.loads(output(ours, "memory"))
     return readings
+
+
+def output(*command: str) -> str:
+    """Return what a program printed."""
+    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
+    return done.stdout
 
 
 if __name__ == "__main__":

@@ -117,7 +117,7 @@ impl Verifier {
             return;
         }
         let found = status.find(claims.status_list());
-        let found = found.and_then(|reference| Ok(reference.check(clock.monotonic())?));
+        let found = found.and_then(|reference| Ok(reference.check(clock)?));
         let freshness = checks.note("status", "status list", found);
         if let Some(StatusFreshness::Absent) = freshness {
             checks.explain_last("not looked up: revocation shows when the token expires");

@@ -171,7 +171,7 @@ impl Verifier {
         if let Err(error) = verdict {
             return Some(Err(error.into()));
         }
-        let status = match judged_by.status.check(clock.monotonic()) {
+        let status = match judged_by.status.check(clock) {
             Ok(status) => status,
             Err(StatusError::Unavailable { .. }) => return None,
             Err(error) => return Some(Err(error.into())),
@@ -204,9 +204,8 @@ impl Verifier {
         let payload = signature::verify(jws, key)?; // the only maker of a verified payload
         key.saw_header(header);
         let claims = Claims::validate(&payload, policy, require, clock.now())?;
-        let now = clock.monotonic();
         let status = status.find(claims.members().status_list())?; // the entry that speaks of it, if any
-        let status_freshness = status.check(now)?; // in memory: not revoked, within its bound
+        let status_freshness = status.check(clock)?; // in memory: not revoked, within its bound
         let keys = keys?;
         let freshness = Freshness::new(keys.freshness(), status_freshness);
         freshness.judge(policy, require)?;

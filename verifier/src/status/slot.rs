@@ -47,15 +47,15 @@ impl PartialEq for StatusReference {
 }
 
 impl StatusReference {
-    /// Looks the status up at `now` (monotonic).
+    /// Looks the status up; the clock is read only where there is a list.
     ///
     /// # Errors
     /// `status_revoked`, `status_suspended`, `status_unavailable`.
-    pub(crate) fn check(&self, now: Duration) -> Result<StatusFreshness, StatusError> {
+    pub(crate) fn check(&self, clock: &dyn Clock) -> Result<StatusFreshness, StatusError> {
         match self {
             Self::Absent => Ok(StatusFreshness::Absent),
             Self::In { slot, idx } => {
-                let verdict = slot.check(*idx, now);
+                let verdict = slot.check(*idx, clock.monotonic());
                 #[cfg(feature = "fetch")]
                 if let Err(StatusError::Unavailable { .. }) = verdict {
                     slot.ask();

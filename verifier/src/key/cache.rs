@@ -15,10 +15,6 @@ use crate::clock::Clock;
 #[derive(Debug)]
 pub(crate) struct KeyCache {
     snapshot: ArcSwapOption<Snapshot>,
-    #[cfg_attr(
-        not(feature = "fetch"),
-        expect(dead_code, reason = "keys given as settings have no age")
-    )]
     stale_limit: Duration,
 }
 
@@ -110,10 +106,6 @@ impl KeyCache {
     /// # Errors
     /// `key_set_unavailable` when there is none, or it is older than its lifetime and the stale
     /// limit together.
-    #[cfg_attr(
-        not(feature = "fetch"),
-        expect(unused_variables, reason = "keys given as settings have no age")
-    )]
     pub(crate) fn current(&self, clock: &dyn Clock) -> Result<CurrentKeys, KeyError> {
         let snapshot = self.snapshot.load();
         let Some(age) = snapshot.as_ref().map(|snapshot| snapshot.age) else {

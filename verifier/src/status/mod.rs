@@ -9,6 +9,8 @@
 //! Token Status List ([`DRAFT`]) §6.2, §7, §8.3.
 
 #[cfg(feature = "fetch")]
+mod bell;
+#[cfg(feature = "fetch")]
 mod events;
 #[cfg(feature = "fetch")]
 mod fetch;

@@ -3,8 +3,6 @@
 //! **Invariant:** reading takes no lock. An older copy never takes the place of a newer one.
 
 use std::sync::Arc;
-#[cfg(feature = "fetch")]
-use std::sync::atomic::AtomicBool;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -12,6 +10,8 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use arc_swap::ArcSwapOption;
 
+#[cfg(feature = "fetch")]
+use super::bell::Bell;
 #[cfg(feature = "fetch")]
 use super::fetched::{Asks, ListProgress};
 use super::list::StatusList;
@@ -205,8 +205,8 @@ impl ListSlot {
 #[derive(Debug)]
 struct Fetching {
     asks: Asks,
-    /// A fetch was asked for that has not begun.
-    is_asked: AtomicBool,
+    /// Rings while a fetch was asked for that has not begun.
+    bell: Bell,
     progress: ArcSwap<ListProgress>,
 }
 
@@ -218,7 +218,7 @@ impl ListSlot {
         slot.touch(now);
         slot.fetching = Some(Fetching {
             asks,
-            is_asked: AtomicBool::new(false),
+            bell: Bell::default(),
             progress: ArcSwap::default(),
         });
         slot
@@ -226,18 +226,15 @@ impl ListSlot {
 
     /// Leaves a note that the list should be fetched.
     fn ask(self: &Arc<Self>) {
-        if let Some(fetching) = &self.fetching
-            && !fetching.is_asked.swap(true, Ordering::Relaxed)
-            && !fetching.asks.ask(self, None)
-        {
-            fetching.is_asked.store(false, Ordering::Relaxed);
+        if let Some(Fetching { bell, asks, .. }) = &self.fetching {
+            bell.ring(|| asks.ask(self, None));
         }
     }
 
     /// A fetch begins, or nobody will fetch any more: who asks from now on means the next one.
     pub(super) fn answer(&self) {
         if let Some(fetching) = &self.fetching {
-            fetching.is_asked.store(false, Ordering::Relaxed);
+            fetching.bell.answer();
         }
     }
 

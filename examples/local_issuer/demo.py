@@ -16,6 +16,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Mapping
@@ -83,26 +84,31 @@ def main() -> int:
                 "QUEUE_SIDECAR_AUDIENCE": AUDIENCE,
             },
         )
-        token = mint(service_token)
+        customer, token = mint(service_token)
         show_good(token)
         show_refused(token)
+        show_revoked(service_token, customer)
         print("\nEvery verdict above was made without asking the issuer.")
         if not once:
             stay(service_token, token)
     return 0
 
 
-def mint(service_token: str) -> str:
-    """Create a customer and a session; return its access token."""
+def mint(service_token: str) -> tuple[str, str]:
+    """Create a customer and a session; return the customer's id and the access token."""
     say("2", "minting: POST /api/v1/customers, POST /api/v1/service/sessions")
     email = f"customer-{secrets.token_hex(4)}@example.com"
     customer = post(f"{ISSUER}/api/v1/customers", service_token, {"email": email})
-    minted = post(
-        f"{ISSUER}/api/v1/service/sessions", service_token, {"customer_id": customer["id"]}
-    )
+    minted = begin_session(service_token, customer["id"])
     print(f"   customer {customer['id']}")
     print(f"   token    {minted['access_token'][:48]}… ({minted['expires_in']} s)")
-    return str(minted["access_token"])
+    return str(customer["id"]), str(minted["access_token"])
+
+
+def begin_session(service_token: str, customer: str) -> Any:
+    """Begin a session of the customer."""
+    body = {"customer_id": customer}
+    return post(f"{ISSUER}/api/v1/service/sessions", service_token, body)
 
 
 def show_good(token: str) -> None:
@@ -148,6 +154,40 @@ def show_refused(token: str) -> None:
     with Verifier(ISSUER, AUDIENCE, clock=lambda: later) as verifier:
         require(verifier.ready(10), "keys within 10 s")
         expect("python", "claims_expired", lambda: verifier.validate_session(token))
+
+
+def show_revoked(service_token: str, customer: str) -> None:
+    """Revoke a session at the issuer; both doors hear of it."""
+    say("6", "refused: another session, revoked at the issuer, which pushes the news")
+    token = begin_session(service_token, customer)["access_token"]
+    with Verifier(ISSUER, AUDIENCE) as verifier:
+        require(verifier.ready(10), "keys within 10 s")
+        session = verifier.validate_session(token)
+        show("python", f"valid, revocation {session.freshness.status}")
+        post(f"{SIDECAR}/v1/validate", token, None)
+        revoke = f"{ISSUER}/api/v1/service/sessions/{session.session_id}/revoke"
+        post(revoke, service_token, None)
+        answered_at = time.monotonic()
+        doors: dict[str, Callable[[], object]] = {
+            "python": lambda: verifier.validate_session(token),
+            "sidecar": lambda: post(f"{SIDECAR}/v1/validate", token, None),
+        }
+        for door, check in doors.items():
+            while is_valid(check):
+                # The poll comes after five seconds where the push does not.
+                require(time.monotonic() < answered_at + 10, f"{door} to hear within 10 s")
+            millis = (time.monotonic() - answered_at) * 1000
+            expect(door, "status_revoked", check)
+            print(f"            {millis:.0f} ms after the issuer had answered")
+
+
+def is_valid(check: Callable[[], object]) -> bool:
+    """Whether `check` lets the token in."""
+    try:
+        check()
+    except (VerifyError, urllib.error.HTTPError):
+        return False
+    return True
 
 
 def stay(service_token: str, token: str) -> NoReturn:

@@ -205,12 +205,8 @@ async fn who_requires_freshness_is_told_of_an_outage_that_serves_the_others() {
     let issuer = FakeIssuer::start().await;
     issuer.publish(&[&key]);
     let mut settings = settings(&key);
-    settings.issuers = vec![IssuerSettings::new(
-        issuer.name(),
-        ["raptor"],
-        KeySource::Discovery,
-    )];
-    settings.issuers[0].stale_limit = Duration::from_secs(3600);
+    settings.issuer = IssuerSettings::new(issuer.name(), ["raptor"], KeySource::Discovery);
+    settings.issuer.stale_limit = Duration::from_secs(3600);
     let asked = Asked::serve(&settings);
     let mut claims = session_claims(issuer.name(), "raptor", NOW);
     claims.insert("exp".into(), (NOW + 100_000).into());
@@ -249,7 +245,7 @@ async fn a_fresh_status_is_required_of_tokens_that_name_no_list_too() {
     let key = Forge::new("k1");
     let mut settings = settings(&key);
     let list = StatusListForge::new(ISSUER, URI, NOW).sign(&key);
-    settings.issuers[0].status_lists = StatusSource::Documents(vec![list]);
+    settings.issuer.status_lists = StatusSource::Documents(vec![list]);
     let asked = Asked::serve(&settings);
     let fresh = || json!({ "fresh": true });
     let (status, _) = asked.validate(&token(&key, ISSUER, Some(7)), fresh()).await;

@@ -33,7 +33,8 @@ pub(super) fn verifier(settings: &Settings, matches: &ArgMatches) -> Result<Veri
     let mut settings = settings.clone();
     if matches.contains_id("at") {
         // A snapshot file is shared with processes that live now.
-        for issuer in &mut settings.issuers {
+        settings.issuer.snapshot = None;
+        for issuer in &mut settings.also {
             issuer.snapshot = None;
         }
     }

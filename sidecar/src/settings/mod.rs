@@ -30,8 +30,9 @@ use crate::listen::LoopbackAddr;
 #[allow(missing_docs, reason = "`REFERENCE` holds the one description of each")]
 pub struct Settings {
     pub listen: LoopbackAddr,
-    /// At least one; those after the first are the file's `[[also]]`.
-    pub issuers: Vec<IssuerSettings>,
+    pub issuer: IssuerSettings,
+    /// Further issuers: the file's `[[also]]`.
+    pub also: Vec<IssuerSettings>,
     pub remember: usize,
     pub cookie: Option<String>,
     pub hosts: Vec<String>,
@@ -64,9 +65,14 @@ impl Settings {
         audiences: impl IntoIterator<Item = A>,
         keys: KeySource,
     ) -> Self {
+        Self::of(IssuerSettings::new(issuer, audiences, keys))
+    }
+
+    fn of(issuer: IssuerSettings) -> Self {
         Self {
             listen: LoopbackAddr::DEFAULT,
-            issuers: vec![IssuerSettings::new(issuer, audiences, keys)],
+            issuer,
+            also: Vec::new(),
             remember: 10_000,
             cookie: None,
             hosts: Vec::new(),
@@ -87,15 +93,13 @@ impl Settings {
     /// # Errors
     /// The first key that is missing or wrong.
     pub fn resolve(raw: &RawSettings) -> Result<Self, SettingsError> {
-        let issuer = IssuerSettings::resolve(raw)?;
-        let mut settings = Self::for_issuer("", [""; 0], KeySource::Discovery);
-        settings.issuers = vec![issuer];
+        let mut settings = Self::of(IssuerSettings::resolve(raw)?);
         for (place, raw) in raw.also.iter().enumerate() {
             let issuer = raw
                 .only_of_an_issuer()
                 .and_then(|()| IssuerSettings::resolve(raw));
             settings
-                .issuers
+                .also
                 .push(issuer.map_err(|error| error.within_also(place))?);
         }
         settings.listen = Self::resolve_listen(raw)?;
@@ -165,9 +169,9 @@ impl Settings {
 
     /// A verifier of these settings, yet to be built.
     pub(crate) fn verifier(&self, clock: Arc<dyn Clock>) -> Builder {
-        let (first, further) = self.issuers.split_first().expect("there is an issuer");
-        let builder = first.builder().remember(self.remember).clock(clock);
-        further
+        let builder = self.issuer.builder();
+        let builder = builder.remember(self.remember).clock(clock);
+        self.also
             .iter()
             .fold(builder, |builder, issuer| builder.also(issuer.builder()))
     }

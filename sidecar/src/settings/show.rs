@@ -10,8 +10,7 @@ use super::{IssuerSettings, LogFormat, Settings, value};
 impl fmt::Display for Settings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "listen = {}", text(&self.listen.to_string()))?;
-        let (first, further) = self.issuers.split_first().expect("there is an issuer");
-        write!(f, "{first}")?;
+        write!(f, "{}", self.issuer)?;
         writeln!(f, "remember = {}", self.remember)?;
         match &self.cookie {
             Some(cookie) => writeln!(f, "cookie = {}", text(cookie))?,
@@ -31,7 +30,7 @@ impl fmt::Display for Settings {
             LogFormat::Text => "text",
         };
         writeln!(f, "log_format = {}", text(format))?;
-        for issuer in further {
+        for issuer in &self.also {
             write!(f, "\n[[also]]\n{issuer}")?;
         }
         Ok(())

@@ -51,7 +51,7 @@ fn every_method_is_answered() {
 #[test]
 fn an_absent_claim_is_an_empty_header() {
     let mut foreign = settings();
-    foreign.issuers[0].profile = Profile::Jwt;
+    foreign.issuer.profile = Profile::Jwt;
     let app = TestApp::with(&foreign);
     let claims = json!({"iss": ISSUER, "aud": AUDIENCE, "exp": NOW + 1});
     let header = json!({"alg": "RS256", "kid": "key-1"});

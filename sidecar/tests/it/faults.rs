@@ -18,7 +18,7 @@ fn good() -> String {
 fn a_rotation_is_followed_within_the_request() {
     let issuer = Issuer::publishing(jwk_set(&[forge()]));
     let mut fetching = settings();
-    fetching.issuers[0].keys = issuer.keys();
+    fetching.issuer.keys = issuer.keys();
     let app = TestApp::with(&fetching);
     assert_eq!(app.validate(&good()).status, 200);
     issuer.publish(jwk_set(&[other_forge()]));
@@ -38,7 +38,7 @@ fn a_rotation_is_followed_within_the_request() {
 fn key_set_unavailable() {
     let issuer = Issuer::failing();
     let mut fetching = settings();
-    fetching.issuers[0].keys = issuer.keys();
+    fetching.issuer.keys = issuer.keys();
     let app = TestApp::with(&fetching);
     let response = app.validate(&good()).problem(503, "key_set_unavailable");
     assert_eq!(response.header("retry-after"), Some("1"));
@@ -61,7 +61,7 @@ fn answer_after(clock: &Arc<FakeClock>, step: Duration, mut client: Client) -> R
 fn deadline_exceeded() {
     let issuer = Issuer::hanging();
     let (clock, mut fetching) = (FakeClock::at(NOW), settings());
-    fetching.issuers[0].keys = issuer.keys();
+    fetching.issuer.keys = issuer.keys();
     let app = TestApp::at(&fetching, clock.clone());
     let mut client = app.connect();
     client.write(format!(

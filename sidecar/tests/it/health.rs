@@ -30,7 +30,7 @@ fn ready_with_keys_given_as_settings() {
 fn not_ready_without_keys() {
     let issuer = Issuer::failing();
     let mut fetching = settings();
-    fetching.issuers[0].keys = issuer.keys();
+    fetching.issuer.keys = issuer.keys();
     let app = TestApp::with(&fetching);
     assert_eq!(app.get("/livez", "").status, 200);
     let response = app.get("/readyz", "").problem(503, "not_ready");
@@ -43,8 +43,8 @@ fn not_ready_without_keys() {
 fn ready_through_an_outage_until_the_stale_bound() {
     let issuer = Issuer::publishing(jwk_set(&[forge()]));
     let (clock, mut fetching) = (FakeClock::at(NOW), settings());
-    fetching.issuers[0].keys = issuer.keys();
-    fetching.issuers[0].stale_limit = Duration::from_secs(3600);
+    fetching.issuer.keys = issuer.keys();
+    fetching.issuer.stale_limit = Duration::from_secs(3600);
     let app = TestApp::at(&fetching, clock.clone());
     wait_until("the first fetch", || app.get("/readyz", "").status == 200);
     issuer.fail();
@@ -66,8 +66,8 @@ fn ready_through_an_outage_until_the_stale_bound() {
 fn startupz_remembers_a_readiness_nobody_asked_about() {
     let issuer = Issuer::publishing(jwk_set(&[forge()]));
     let (clock, mut fetching) = (FakeClock::at(NOW), settings());
-    fetching.issuers[0].keys = issuer.keys();
-    fetching.issuers[0].stale_limit = Duration::ZERO;
+    fetching.issuer.keys = issuer.keys();
+    fetching.issuer.stale_limit = Duration::ZERO;
     let app = TestApp::at(&fetching, clock.clone());
     wait_until("the first fetch", || app.metric("queue_sidecar_ready") == 1);
     issuer.fail();

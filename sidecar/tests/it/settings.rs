@@ -254,7 +254,7 @@ fn durations_carry_units() {
         assert!(deadline(bad).is_err(), "{bad}");
     }
     let leeway =
-        |text: &str| from(&format!("leeway = {text}")).map(|settings| settings.issuers[0].leeway);
+        |text: &str| from(&format!("leeway = {text}")).map(|settings| settings.issuer.leeway);
     assert_eq!(leeway("5"), Ok(Duration::from_secs(5)));
     assert_eq!(leeway("'5'"), Ok(Duration::from_secs(5)));
     assert_eq!(leeway("'5s'"), Ok(Duration::from_secs(5)));

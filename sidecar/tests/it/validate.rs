@@ -148,9 +148,9 @@ fn token_too_large() {
 #[test]
 fn the_policy_of_the_settings_is_the_verifiers() {
     let mut foreign = settings();
-    foreign.issuers[0].profile = Profile::Jwt;
-    foreign.issuers[0].algorithms = vec![Algorithm::RS256, Algorithm::RS512];
-    foreign.issuers[0].leeway = Duration::ZERO;
+    foreign.issuer.profile = Profile::Jwt;
+    foreign.issuer.algorithms = vec![Algorithm::RS256, Algorithm::RS512];
+    foreign.issuer.leeway = Duration::ZERO;
     let app = TestApp::with(&foreign);
     let header = json!({"alg": "RS256", "typ": "JWT", "kid": "key-1"});
     let minimal = |exp| json!({"iss": crate::support::ISSUER, "aud": AUDIENCE, "exp": exp});
@@ -167,7 +167,7 @@ fn the_policy_of_the_settings_is_the_verifiers() {
 #[test]
 fn a_public_key_serves_tokens_of_any_kid() {
     let mut with_pem = settings();
-    with_pem.issuers[0].keys = KeySource::public_key_pem(forge().pem());
+    with_pem.issuer.keys = KeySource::public_key_pem(forge().pem());
     assert_eq!(TestApp::with(&with_pem).validate(&good()).status, 200);
 }
 

@@ -11,10 +11,11 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
 from typing import Any
 
+import pytest
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
-from queue_verifier import Require, Session, Verifier, VerifyError
+from queue_verifier import Backend, Require, Session, Verifier, VerifyError
 from queue_verifier.problem import problem_of
 
 NOW = 1_800_000_000
@@ -37,6 +38,13 @@ CLAIMS: dict[str, Any] = {
     "roles": ["antlers-user"],
     "authz_ver": 7,
 }
+
+
+def code_of(backend: Backend, token: str | bytes, require: Require | None = None) -> str:
+    """Return the code that `backend` refuses the token with."""
+    with pytest.raises(VerifyError) as caught:
+        backend.validate_session(token, require=require)
+    return caught.value.code
 
 
 def b64u(data: bytes) -> str:

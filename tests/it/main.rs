@@ -18,6 +18,7 @@ mod keys_stories;
 mod oracle;
 mod pem;
 mod remembered;
+mod rotation;
 mod sidecar;
 mod status;
 mod status_hostile;

@@ -222,6 +222,26 @@ async fn a_copy_past_its_exp_is_not_used_and_fetched_whole() {
 }
 
 #[tokio::test]
+async fn a_list_of_any_age_is_too_old_and_a_new_one_takes_its_place() {
+    let world = World::start().await;
+    let list = world.list().sign(&world.key);
+    let oldest = format!(
+        "HTTP/1.1 200 OK\r\nAge: {}\r\nContent-Length: {}\r\n\r\n{list}",
+        u64::MAX,
+        list.len()
+    );
+    world.server.says("a", ListReply::Raw(oldest.into_bytes()));
+    assert_eq!(why(&world.awaited().await), Unavailable::TooOld);
+    world.clock.advance(1);
+    let verdict = world.verifier.validate_session(world.token("a", 7));
+    assert_eq!(why(&verdict), Unavailable::TooOld);
+    world.publish(&world.list());
+    world.clock.advance(15);
+    world.until(|list| list.age == Some(0)).await;
+    world.verdict().expect("the new copy");
+}
+
+#[tokio::test]
 async fn a_list_that_hangs_or_drips_holds_up_nobody_else() {
     let world = World::start().await;
     for (name, reply) in [("hanging", ListReply::Hang), ("dripping", ListReply::Drip)] {

@@ -117,7 +117,9 @@ impl Snapshot {
     }
 
     fn age(&self, now: Duration) -> Duration {
-        now.saturating_sub(self.confirmed_at) + self.age_then
+        // `Age` is any number that a cache makes up.
+        now.saturating_sub(self.confirmed_at)
+            .saturating_add(self.age_then)
     }
 
     fn is_usable(&self, now: Duration) -> bool {

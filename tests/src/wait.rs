@@ -19,7 +19,11 @@ pub async fn until(what: &str, is_true: impl Fn() -> bool) {
     patiently(what, waiting).await;
 }
 
-pub(crate) async fn patiently<T>(what: &str, waiting: impl Future<Output = T>) -> T {
+/// What `waiting` comes to.
+///
+/// # Panics
+/// When it does not come to an end.
+pub async fn patiently<T>(what: &str, waiting: impl Future<Output = T>) -> T {
     let in_time = tokio::time::timeout(PATIENCE, waiting).await;
     in_time.unwrap_or_else(|_| panic!("waited in vain: {what}"))
 }

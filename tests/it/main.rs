@@ -19,6 +19,7 @@ mod oracle;
 mod pem;
 mod remembered;
 mod rotation;
+mod rotation_lists;
 mod sidecar;
 mod status;
 mod status_hostile;

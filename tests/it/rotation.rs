@@ -33,7 +33,7 @@ const VERIFIERS: u64 = 10;
 
 /// The clock of the verifiers, as the issuer reads it.
 #[derive(Debug)]
-struct SameClock(Arc<FakeClock>);
+pub(crate) struct SameClock(pub(crate) Arc<FakeClock>);
 
 impl queue_issuer::Clock for SameClock {
     fn now(&self) -> Timestamp {

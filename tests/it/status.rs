@@ -226,6 +226,16 @@ async fn pushes_cause_no_more_fetches_than_their_bound() {
     world.clock.advance(1);
     world.until(|list| list.attempts == 12).await;
     assert_eq!(world.verdict().unwrap_err(), ErrorCode::StatusRevoked);
+    // The one that was put off is one of this second's.
+    for pushed in 13..=21 {
+        world.server.push();
+        world.until(|list| list.attempts == pushed).await;
+    }
+    world.server.push();
+    for _ in 0..200 {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(world.server.hits("a").all, 21);
 }
 
 #[tokio::test]

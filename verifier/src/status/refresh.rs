@@ -141,7 +141,7 @@ struct ListTask {
     failures: u32,
     /// When the last fetch began (monotonic).
     begun: Duration,
-    /// When pushes caused one.
+    /// When pushes caused one, or will.
     pushes: VecDeque<Duration>,
     jitter: Jitter,
 }
@@ -198,14 +198,16 @@ impl ListTask {
 
     /// When a push may cause a fetch: now, or once the window has room.
     fn next_push(&mut self, now: Duration) -> Duration {
+        if let Some(put_off) = self.pushes.back().filter(|at| **at > now) {
+            return *put_off;
+        }
         self.pushes
             .retain(|at| now.saturating_sub(*at) < PUSH_WINDOW);
-        if self.pushes.len() < PUSHES {
-            self.pushes.push_back(now);
-            return now;
-        }
-        let oldest = self.pushes.front().copied().unwrap_or(now);
-        oldest + PUSH_WINDOW
+        let has_room = self.pushes.len() < PUSHES;
+        let oldest = self.pushes.front().filter(|_| !has_room);
+        let at = oldest.map_or(now, |oldest| *oldest + PUSH_WINDOW);
+        self.pushes.push_back(at);
+        at
     }
 
     /// Fetches once and publishes the outcome; when to fetch again.

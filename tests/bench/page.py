@@ -190,9 +190,9 @@ def status_lists(verifier: str, issuer: str) -> str:
     """Return the section on a status list of a million sessions, from what the programs printed."""
     return (
         "## A status list of a million sessions\n\n"
-        "At the verifier: the token as it is fetched, what it takes to verify and inflate it, what "
-        "is held, and what looking into it adds to one call. The last row is what two equal rounds "
-        "differ by, so less than that is nothing.\n\n"
+        "At the verifier: the token as it is fetched, what it takes to verify and inflate it, how "
+        "many bytes its bits are, and what looking into it adds to one call of a remembered "
+        "token. The last row is what two equal rounds differ by, so less than that is nothing.\n\n"
         f"{verifier.strip()}\n\n"
         "At the issuer, for the list that it publishes anew after a revocation:\n\n"
         f"```\n{issuer.strip()}\n```\n\n"

@@ -1,6 +1,9 @@
 //! Which lists are asked for, for whom, and for how long.
 
+use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use queue_tests::clock::NOW;
 use queue_tests::forge::{jwk_set, session_claims};
@@ -8,7 +11,7 @@ use queue_tests::status_list::refer;
 use queue_tests::wait::until;
 use queue_tests::{FakeClock, Forge, KeyServer, ListReply, Reply, StatusListForge, StatusServer};
 use queue_verifier::errors::Unavailable;
-use queue_verifier::{ErrorCode, KeySource, Require, StatusSource, Verifier};
+use queue_verifier::{Clock, ErrorCode, KeySource, Require, StatusSource, Verifier};
 
 use crate::status::{World, why};
 
@@ -189,4 +192,52 @@ async fn dropping_the_verifier_ends_the_work_on_its_lists() {
     while clock.upgrade().is_some() {
         tokio::task::yield_now().await;
     }
+}
+
+/// A clock that fails whoever keeps a list: their tasks, and nobody else's calls.
+#[derive(Debug)]
+struct Tripwire {
+    clock: Arc<FakeClock>,
+    is_armed: AtomicBool,
+}
+
+impl Clock for Tripwire {
+    fn now(&self) -> u64 {
+        self.clock.now()
+    }
+
+    fn monotonic(&self) -> Duration {
+        if tokio::task::try_id().is_some() && self.is_armed.load(Ordering::SeqCst) {
+            panic!("the test asked for it");
+        }
+        self.clock.monotonic()
+    }
+
+    fn sleep_until(&self, moment: Duration) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+        self.clock.sleep_until(moment)
+    }
+}
+
+#[tokio::test]
+async fn a_task_that_panics_lets_its_list_go_and_the_next_caller_gets_a_new_one() {
+    let tripwire = Arc::new(Tripwire {
+        clock: FakeClock::at(NOW),
+        is_armed: AtomicBool::new(false),
+    });
+    let clock = Arc::clone(&tripwire);
+    let world = World::with(|builder| builder.clock(clock)).await;
+    world.awaited().await.expect("valid");
+    tripwire.is_armed.store(true, Ordering::SeqCst);
+    // Asks for a fetch, which the task does not live to begin.
+    let beyond = world.verifier.validate_session(world.token("a", 1_500));
+    assert_eq!(why(&beyond), Unavailable::OutOfRange);
+    until("the list is let go", || {
+        let issuer = world.verifier.status().issuers.remove(0);
+        issuer.status_lists.is_empty()
+    })
+    .await;
+    tripwire.is_armed.store(false, Ordering::SeqCst);
+    world.publish(&world.list().set(7, 1));
+    let verdict = world.awaited().await.map_err(|error| error.code());
+    assert_eq!(verdict.unwrap_err(), ErrorCode::StatusRevoked);
 }

@@ -18,3 +18,4 @@ mod session;
 mod settings;
 mod sighting;
 mod status_list;
+mod status_list_life;

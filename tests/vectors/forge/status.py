@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import zlib
-from typing import Any
 
 from forge.case import (
     CLAIMS,
@@ -14,17 +12,13 @@ from forge.case import (
     SESSION,
     Room,
     claims,
-    edit,
     header,
     mint,
     raw_claims,
 )
-from forge.keys import A, B, Json, Key, b64u, kid_of
-
-URI = f"{ISSUER}/status-lists/1"
-# One bit each; index 4711 is the one that the usual claims name.
-IDX = 4711
-SIZE = 4720
+from forge.keys import A, kid_of
+from forge.status_documents import documents
+from forge.status_list import IDX, SIZE, URI, packed, status_list
 
 
 def room() -> Room:
@@ -36,42 +30,6 @@ def room() -> Room:
     claim(room)
     documents(room)
     return room
-
-
-def packed(bits: int, statuses: dict[int, int], size: int = SIZE) -> Json:
-    """Return `status_list`: `size` statuses of `bits` bits, all valid but those named."""
-    cells = bytearray(size * bits // 8)
-    for idx, status in statuses.items():
-        cells[idx * bits // 8] |= status << (idx * bits % 8)
-    return {"bits": bits, "lst": b64u(stored(bytes(cells)))}
-
-
-def stored(data: bytes) -> bytes:
-    """Return `data` as zlib of one stored block: what a compressor makes differs by its version."""
-    size = len(data)
-    block = b"\x01" + size.to_bytes(2, "little") + (size ^ 0xFFFF).to_bytes(2, "little") + data
-    return b"\x78\x01" + block + zlib.adler32(data).to_bytes(4, "big")
-
-
-def status_list(
-    status: int = 0,
-    bits: int = 1,
-    *drop: str,
-    key: Key = A,
-    head: Json | None = None,
-    **changes: Any,
-) -> str:
-    """Return a list in which the usual session has `status`."""
-    usual: Json = {
-        "iss": ISSUER,
-        "sub": URI,
-        "iat": NOW - 20,
-        "exp": NOW + 3600,
-        "ttl": 5,
-        "status_list": packed(bits, {IDX: status} if status else {}),
-    }
-    head = {"alg": "RS256", "typ": "statuslist+jwt", "kid": kid_of(A)} | (head or {})
-    return mint(edit(usual, changes, drop), head, key)
 
 
 def statuses(room: Room) -> None:
@@ -360,56 +318,3 @@ def claim(room: Room) -> None:
         "and where nobody looks it up",
         mint(claims(status={"status_list": {"idx": -1, "uri": URI}})),
     )
-
-
-def documents(room: Room) -> None:
-    def refused(name: str, why: str, *lists: str) -> None:
-        room.config_error(f"list_{name}", why, status_lists=list(lists))
-
-    room.valid(
-        "list_long_typ",
-        "the long media type",
-        mint(),
-        status_lists=[status_list(head={"typ": "application/statuslist+jwt"})],
-    )
-    room.valid(
-        "list_without_iss",
-        "the draft asks for no iss",
-        mint(),
-        status_lists=[status_list(0, 1, "iss")],
-    )
-    room.valid(
-        "list_without_optional",
-        "no exp and no ttl",
-        mint(),
-        status_lists=[status_list(0, 1, "exp", "ttl")],
-    )
-    room.valid(
-        "list_last_second",
-        "the last second before exp and leeway",
-        mint(),
-        status_lists=[status_list(exp=NOW - 29)],
-    )
-    refused("expired", "exp and leeway reached", status_list(exp=NOW - 30))
-    refused("future", "iat beyond the leeway", status_list(iat=NOW + 31))
-    refused("stranger", "V27 another key under the kid", status_list(key=B))
-    refused("unknown_kid", "a kid that the set lacks", status_list(head={"kid": "x"}))
-    refused("none", "V1 no signature", status_list(head={"alg": "none"}))
-    refused("typ_jwt", "V26 typ JWT", status_list(head={"typ": "JWT"}))
-    refused("typ_token", "V26 typ of an access token", status_list(head={"typ": "at+jwt"}))
-    refused("token", "V26 an access token as a list", mint())
-    refused("other_issuer", "iss of another issuer", status_list(iss="https://other.test"))
-    refused("no_sub", "sub is required", status_list(0, 1, "sub"))
-    refused("no_iat", "iat is required", status_list(0, 1, "iat"))
-    refused("ttl_zero", "ttl is positive", status_list(ttl=0))
-    refused("bits_3", "bits are 1, 2, 4 or 8", status_list(status_list={"bits": 3, "lst": "eNo"}))
-    refused("lst_no_zlib", "lst is zlib", status_list(status_list={"bits": 1, "lst": "AAAA"}))
-    good = packed(1, {})
-    trailing = {"bits": 1, "lst": good["lst"] + "AAAA"}
-    refused("lst_trailing", "nothing behind the stream", status_list(status_list=trailing))
-    broken = {"bits": 1, "lst": b64u(stored(bytes(590))[:-1] + b"\x00")}
-    refused("lst_checksum", "the checksum holds", status_list(status_list=broken))
-    cut = {"bits": 1, "lst": b64u(stored(bytes(590))[:-5])}
-    refused("lst_cut", "the stream is whole", status_list(status_list=cut))
-    refused("twice", "two documents for one list", status_list(), status_list(1))
-    refused("second_bad", "one bad list among good ones", status_list(), "x.y.z")

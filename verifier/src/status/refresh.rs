@@ -129,6 +129,22 @@ impl Kept {
     }
 }
 
+/// Holds the place of a list while its task lives. However the task ends, even in a panic, the
+/// place is let go and whoever asks next gets a new one.
+#[derive(Debug)]
+struct Tenancy {
+    slot: Arc<ListSlot>,
+    slots: Slots,
+}
+
+impl Drop for Tenancy {
+    fn drop(&mut self) {
+        self.slots.remove(&self.slot);
+        self.slot.clear();
+        self.slot.answer();
+    }
+}
+
 /// Keeps one list.
 #[derive(Debug)]
 struct ListTask {
@@ -152,13 +168,11 @@ impl ListTask {
         let slot = Arc::clone(&self.slot);
         let (there, heard) = (Notify::new(), Notify::new());
         let listener = events::Listener::new(&self.fetcher, Arc::clone(&slot));
+        let _tenancy = Tenancy { slot, slots };
         tokio::select! {
             () = self.poll(inbox, first, &there, &heard) => {}
             () = listener.listen(&there, &heard) => {}
         }
-        slots.remove(&slot);
-        slot.clear();
-        slot.answer();
     }
 
     async fn poll(

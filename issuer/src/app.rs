@@ -27,6 +27,7 @@ use crate::key::rotation::Timing;
 use crate::key::sealing::Kek;
 use crate::key::{KeyError, Keyring};
 use crate::router;
+use crate::secret::Secrets;
 use crate::service_token::ServiceTokens;
 use crate::settings::{Settings, SettingsError};
 use crate::sighting::Sightings;
@@ -91,6 +92,8 @@ pub(crate) struct Parts {
     pub(crate) lists: Lists,
     pub(crate) sightings: Sightings,
     pub(crate) services: ServiceTokens,
+    /// None without a key-encryption key: then nobody signs in.
+    pub(crate) secrets: Option<Secrets>,
     pub(crate) metrics: Metrics,
     pub(crate) readiness: ReadinessCache,
     /// One permit a core: more signatures at once only wait for each other.
@@ -152,6 +155,10 @@ impl App {
         let (operators, ops_addr) = bind(settings.ops_listen)?;
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let lists = Lists::new(settings.status_list_subscribers, settings.request_timeout);
+        let secrets = keys.kek.as_ref().map(Secrets::new);
+        if secrets.is_none() {
+            tracing::warn!("no customer can sign in: set QUEUE_ISSUER_KEK");
+        }
         let parts = Parts {
             settings,
             clock,
@@ -160,6 +167,7 @@ impl App {
             lists,
             sightings: Sightings::default(),
             services,
+            secrets,
             metrics: Metrics::new(),
             readiness: ReadinessCache::default(),
             signers: Semaphore::new(cores),

@@ -1,8 +1,7 @@
 //! Caller: takes a request's `Authorization` header, gives who calls.
 //!
 //! **Invariant:** exactly one bearer token in exactly one header; anything else is refused before any
-//! comparison. Service tokens only, so far: customers will come with their own bearer, checked
-//! by `queue-verifier` like at any relying service.
+//! comparison. Customers come with their own bearer: see `signed_in`.
 //!
 //! RFC 6750 §2.1 and §3.
 
@@ -77,7 +76,7 @@ impl FromRequestParts<Shared> for Caller {
 }
 
 /// The one bearer token of the request.
-fn bearer(parts: &Parts) -> Result<&str, Problem> {
+pub(crate) fn bearer(parts: &Parts) -> Result<&str, Problem> {
     let malformed = || {
         Problem::new(ProblemCode::BearerMalformed)
             .detail("expected one Authorization header with one bearer token")

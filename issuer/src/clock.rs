@@ -80,6 +80,13 @@ impl Timestamp {
         Self(self.0.saturating_sub(micros))
     }
 
+    /// How long after `earlier` this instant is; nothing when it is not.
+    #[must_use]
+    pub fn since(self, earlier: Self) -> Duration {
+        let micros = self.0.saturating_sub(earlier.0);
+        Duration::from_micros(u64::try_from(micros).unwrap_or(0))
+    }
+
     /// This instant moved later by `duration`.
     #[must_use]
     pub fn plus(self, duration: Duration) -> Self {

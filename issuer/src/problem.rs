@@ -78,6 +78,16 @@ codes! {
     BearerMalformed = "bearer_malformed", BAD_REQUEST, "The Authorization header cannot be read";
     /// The token names no caller.
     ServiceTokenInvalid = "service_token_invalid", UNAUTHORIZED, "The token is not valid";
+    /// The access token is not one of ours, or its session or customer is over.
+    AccessTokenInvalid = "access_token_invalid", UNAUTHORIZED, "The access token is not valid";
+    /// The route asks for a passkey shown a short while ago (RFC 9470 §3).
+    InsufficientUserAuthentication = "insufficient_user_authentication", UNAUTHORIZED, "A passkey must be shown again";
+    /// The refresh token is unknown, spent, or of a session or customer that is over.
+    RefreshTokenInvalid = "refresh_token_invalid", UNAUTHORIZED, "The refresh token is not valid";
+    /// The request does not come from a page this issuer knows.
+    OriginRefused = "origin_refused", FORBIDDEN, "The page may not do this";
+    /// There is no key-encryption key, so no customer can sign in here.
+    SignInNotConfigured = "sign_in_not_configured", SERVICE_UNAVAILABLE, "Signing in is not configured";
     /// The caller lacks the scope the route requires.
     InsufficientScope = "insufficient_scope", FORBIDDEN, "The caller may not do this";
     /// `Idempotency-Key` is empty, too long or not visible ASCII.
@@ -181,6 +191,11 @@ impl Problem {
                 .insert(member.to_owned(), json!(at.unix_seconds()));
             inner.headers.push((RETRY_AFTER, HeaderValue::from(wait)));
         })
+    }
+
+    /// Sends a header along.
+    pub(crate) fn header(self, (name, value): (HeaderName, HeaderValue)) -> Self {
+        self.with(|inner| inner.headers.push((name, value)))
     }
 
     /// Tells a number by name.

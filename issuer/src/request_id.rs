@@ -2,12 +2,14 @@
 //!
 //! **Invariant:** a caller's own `X-Request-Id` is kept only when it is short and harmless in a log.
 
+use std::convert::Infallible;
 use std::fmt;
 use std::sync::Arc;
 
-use axum::extract::{Request, State};
+use axum::extract::{FromRequestParts, Request, State};
 use axum::middleware::Next;
 use axum::response::Response;
+use http::request::Parts;
 use http::{Extensions, HeaderName, HeaderValue};
 
 use crate::app::Shared;
@@ -28,6 +30,14 @@ impl RequestId {
 
     pub(crate) fn as_str(&self) -> &str {
         &self.0
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for RequestId {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
+        Ok(Self::of(&parts.extensions))
     }
 }
 

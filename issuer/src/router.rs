@@ -12,12 +12,22 @@ use serde::Serialize;
 use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::app::Shared;
+use crate::browser::cors;
 use crate::problem::{self, Problem, ProblemCode};
 use crate::{customers, discovery, health, key, request_id, session, status_list, telemetry};
 
 /// The public listener.
 pub(crate) fn public(shared: &Shared) -> Router {
+    let with_cookies = Router::new()
+        .merge(session::browser_routes::with_cookies())
+        .layer(cors::with_cookies(shared));
+    let with_bearer = Router::new()
+        .merge(session::browser_routes::with_bearer())
+        .merge(customers::me::routes())
+        .layer(cors::without_cookies(shared));
     let api = Router::new()
+        .merge(with_cookies)
+        .merge(with_bearer)
         .merge(customers::routes::routes())
         .merge(session::routes::routes())
         .fallback(not_found)

@@ -19,6 +19,7 @@ pub(crate) struct Actor {
 /// What kind of actor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum ActorKind {
+    Customer,
     Operator,
     Service,
     System,
@@ -27,6 +28,7 @@ pub(crate) enum ActorKind {
 impl ActorKind {
     fn as_str(self) -> &'static str {
         match self {
+            Self::Customer => "customer",
             Self::Operator => "operator",
             Self::Service => "service",
             Self::System => "system",

@@ -116,19 +116,23 @@ async fn serve(settings: Settings, clock: Arc<dyn Clock>) -> Result<String, Fail
     Ok(String::new())
 }
 
-/// Completes on SIGTERM or SIGINT; at once when neither can be listened to, rather than never.
-async fn stop_signal() {
+/// Completes on SIGTERM or SIGINT, heard from this call on and not only once it is polled; at once when
+/// neither can be listened to, rather than never.
+fn stop_signal() -> impl Future<Output = ()> {
     use tokio::signal::unix::{SignalKind, signal};
-    let (Ok(mut terminate), Ok(mut interrupt)) = (
+    let signals = (
         signal(SignalKind::terminate()),
         signal(SignalKind::interrupt()),
-    ) else {
-        tracing::error!("signals cannot be listened to");
-        return;
-    };
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
+    );
+    async {
+        let (Ok(mut terminate), Ok(mut interrupt)) = signals else {
+            tracing::error!("signals cannot be listened to");
+            return;
+        };
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
     }
 }
 

@@ -2,8 +2,9 @@
 //!
 //! **Invariant:** an address is compared in one normal form, and belongs to one customer of a tenant.
 
+pub(crate) mod me;
 pub(crate) mod routes;
-mod store;
+pub(crate) mod store;
 
 use serde::Serialize;
 

@@ -5,7 +5,7 @@ use crate::clock::Timestamp;
 use crate::db::{DEFAULT_TENANT, Db, DbError, Id, Row, Tx};
 
 /// Makes the customer, its address and its default roles; false when the address is taken.
-pub(super) async fn insert(tx: &mut Tx, new: &NewCustomer) -> Result<bool, DbError> {
+pub(crate) async fn insert(tx: &mut Tx, new: &NewCustomer) -> Result<bool, DbError> {
     tx.execute(
         "INSERT INTO queue_customers (id, tenant_id, display_name, state, created_at, updated_at)
          VALUES ($1, $2, $3, 'active', $4, $4)",
@@ -46,7 +46,7 @@ pub(super) async fn insert(tx: &mut Tx, new: &NewCustomer) -> Result<bool, DbErr
 }
 
 /// The customer `id`.
-pub(super) async fn find(db: &Db, id: Id) -> Result<Option<Customer>, DbError> {
+pub(crate) async fn find(db: &Db, id: Id) -> Result<Option<Customer>, DbError> {
     let rows = db
         .fetch_all(BY_ID, &[DEFAULT_TENANT.into(), id.into()])
         .await?;
@@ -54,7 +54,7 @@ pub(super) async fn find(db: &Db, id: Id) -> Result<Option<Customer>, DbError> {
 }
 
 /// The customer `id`, as this transaction sees it.
-pub(super) async fn find_in(tx: &mut Tx, id: Id) -> Result<Option<Customer>, DbError> {
+pub(crate) async fn find_in(tx: &mut Tx, id: Id) -> Result<Option<Customer>, DbError> {
     let rows = tx
         .fetch_all(BY_ID, &[DEFAULT_TENANT.into(), id.into()])
         .await?;
@@ -62,7 +62,7 @@ pub(super) async fn find_in(tx: &mut Tx, id: Id) -> Result<Option<Customer>, DbE
 }
 
 /// The customer who owns the address, in its normal form.
-pub(super) async fn find_by_email(db: &Db, normalised: &str) -> Result<Option<Customer>, DbError> {
+pub(crate) async fn find_by_email(db: &Db, normalised: &str) -> Result<Option<Customer>, DbError> {
     let owner = db
         .fetch_optional(
             "SELECT customer_id FROM queue_customer_emails WHERE tenant_id = $1 AND email_normalised = $2",
@@ -73,6 +73,22 @@ pub(super) async fn find_by_email(db: &Db, normalised: &str) -> Result<Option<Cu
         Some(row) => find(db, row.get("customer_id")?).await,
         None => Ok(None),
     }
+}
+
+/// Gives the customer another name, or none.
+pub(crate) async fn rename(
+    tx: &mut Tx,
+    id: Id,
+    name: Option<&str>,
+    now: Timestamp,
+) -> Result<(), DbError> {
+    tx.execute(
+        "UPDATE queue_customers SET display_name = $3, updated_at = $4
+         WHERE tenant_id = $1 AND id = $2 AND state = 'active'",
+        &[DEFAULT_TENANT.into(), id.into(), name.into(), now.into()],
+    )
+    .await?;
+    Ok(())
 }
 
 /// One row a role; a customer without roles has one row with none.

@@ -45,6 +45,11 @@ impl Id {
         Uuid::try_parse(text).ok().map(Self)
     }
 
+    /// The id of sixteen bytes, most significant first.
+    pub(crate) const fn from_bytes(bytes: [u8; 16]) -> Self {
+        Self(Uuid::from_bytes(bytes))
+    }
+
     /// The sixteen bytes, most significant first.
     pub(crate) fn as_bytes(&self) -> &[u8; 16] {
         self.0.as_bytes()

@@ -10,7 +10,8 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 
 use aws_lc_rs::aead::{AES_256_GCM, Aad, NONCE_LEN, Nonce, RandomizedNonceKey};
-use aws_lc_rs::rand;
+use aws_lc_rs::hkdf::{HKDF_SHA256, Prk, Salt};
+use aws_lc_rs::{hmac, rand};
 use secrecy::ExposeSecret;
 use zeroize::Zeroizing;
 
@@ -21,6 +22,7 @@ use crate::settings::{Settings, SettingsError};
 /// The key-encryption key.
 pub(crate) struct Kek {
     key: RandomizedNonceKey,
+    prk: Prk,
     id: String,
 }
 
@@ -66,13 +68,14 @@ impl Kek {
             return Err(EXPECTED);
         }
         let key = RandomizedNonceKey::new(&AES_256_GCM, &bytes).map_err(|_| EXPECTED)?;
+        let prk = Salt::new(HKDF_SHA256, b"queue derived keys").extract(&bytes);
         let named = [b"queue kek id\0".as_slice(), &bytes].concat();
         let id = sha256(&Zeroizing::new(named))
             .iter()
             .take(8)
             .map(|byte| format!("{byte:02x}"))
             .collect();
-        Ok(Self { key, id })
+        Ok(Self { key, prk, id })
     }
 
     fn read(path: &Path) -> Result<Self, String> {
@@ -85,6 +88,14 @@ impl Kek {
     /// Names the key without telling it.
     pub(crate) fn id(&self) -> &str {
         &self.id
+    }
+
+    /// The HMAC-SHA256 key of one `purpose` (RFC 5869): keys of two purposes tell nothing of each other.
+    pub(crate) fn derive(&self, purpose: &'static str) -> hmac::Key {
+        let info = [purpose.as_bytes()];
+        let okm = self.prk.expand(&info, hmac::HMAC_SHA256);
+        okm.map(hmac::Key::from)
+            .expect("32 bytes are within the 8160 that HKDF-SHA256 gives")
     }
 
     /// Seals `secret` for `tenant` and `kid`: version, nonce, ciphertext, tag.
@@ -218,6 +229,15 @@ mod tests {
     fn sealing_twice_never_repeats() {
         let seal = || kek(1).seal(DEFAULT_TENANT, "kid", b"secret").unwrap();
         assert_ne!(seal(), seal());
+    }
+
+    #[test]
+    fn each_purpose_has_its_own_key() {
+        let tag = |kek: &Kek, purpose| aws_lc_rs::hmac::sign(&kek.derive(purpose), b"x");
+        let known = tag(&kek(1), "a");
+        assert_eq!(known.as_ref(), tag(&kek(1), "a").as_ref());
+        assert_ne!(known.as_ref(), tag(&kek(1), "b").as_ref());
+        assert_ne!(known.as_ref(), tag(&kek(2), "a").as_ref());
     }
 
     #[test]

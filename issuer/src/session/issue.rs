@@ -39,23 +39,21 @@ pub(crate) async fn issue(
     let mut tx = shared.db.begin().await?;
     let earlier = attempt.claim(&mut tx, now).await?;
     let is_new = earlier.is_none();
-    let session = match earlier {
-        Some(id) => find_live(&mut tx, &id, now).await?,
-        None => session,
+    let (session, holder) = match earlier {
+        Some(id) => hold_live(&mut tx, &id, now).await?,
+        None => {
+            let holder = store::holder(&mut tx, session.customer).await?;
+            let missing = || Problem::new(ProblemCode::CustomerNotFound);
+            (session, holder.ok_or_else(missing)?)
+        }
     };
-    let holder = store::holder(&mut tx, session.customer)
-        .await?
-        .ok_or_else(|| Problem::new(ProblemCode::CustomerNotFound))?;
     holder.check_may_sign_in()?;
     if is_new {
         keep(&mut tx, caller, &session, now).await?;
     }
-    let status = status_list::assign(&mut tx, session.id, shared.list_shape(), now).await?;
-    let keys = shared.keys.as_of(&mut tx).await?;
-    let grant = grant(shared, &session, holder, status.place);
-    let token = sign(shared, keys, grant, now).await?;
+    let Signed { token, opened_list } = sign(shared, &mut tx, &session, holder, now).await?;
     tx.commit().await?;
-    if status.opened {
+    if opened_list {
         shared.lists.settled(PUBLISHED_WITHIN).await;
     }
     shared
@@ -91,14 +89,14 @@ pub(crate) fn legacy_session(
     }
 }
 
-/// The session, held still until the transaction ends: a revocation that comes at the same time waits, and
-/// then finds the place whose bit it has to set.
-async fn find_live(tx: &mut Tx, id: &str, now: Timestamp) -> Result<SessionRow, Problem> {
+/// The session and its customer, held still until the transaction ends: a revocation that comes at the same
+/// time waits, and then finds the place whose bit it has to set.
+async fn hold_live(tx: &mut Tx, id: &str, now: Timestamp) -> Result<(SessionRow, Holder), Problem> {
     let missing = || Problem::new(ProblemCode::SessionEnded);
     let id = Id::parse(id).ok_or_else(missing)?;
-    let session = store::find_held(tx, id).await?.ok_or_else(missing)?;
+    let (session, holder) = store::hold(tx, id).await?.ok_or_else(missing)?;
     session.check_live(now)?;
-    Ok(session)
+    Ok((session, holder))
 }
 
 async fn keep(
@@ -137,8 +135,31 @@ fn grant(shared: &Shared, session: &SessionRow, holder: Holder, place: Place) ->
     }
 }
 
+/// A token, and whether a status list was opened for its session: then verifiers do not know it yet.
+pub(super) struct Signed {
+    pub(super) token: AccessToken,
+    pub(super) opened_list: bool,
+}
+
+/// Gives `session` its place in a status list and a token, under the key that is active in `tx`.
+pub(super) async fn sign(
+    shared: &Shared,
+    tx: &mut Tx,
+    session: &SessionRow,
+    holder: Holder,
+    now: Timestamp,
+) -> Result<Signed, Problem> {
+    let status = status_list::assign(tx, session.id, shared.list_shape(), now).await?;
+    let keys = shared.keys.as_of(tx).await?;
+    let grant = grant(shared, session, holder, status.place);
+    Ok(Signed {
+        token: sign_grant(shared, keys, grant, now).await?,
+        opened_list: status.opened,
+    })
+}
+
 /// Signs on a blocking thread, at most one signature a core at a time.
-async fn sign(
+async fn sign_grant(
     shared: &Shared,
     keys: Arc<KeySnapshot>,
     grant: Grant,

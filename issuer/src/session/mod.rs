@@ -1,14 +1,21 @@
-//! Session: takes a customer another service has authenticated, gives a session and its access token.
+//! Session: takes a customer who has shown who it is, here or to another service, gives a session and its
+//! tokens.
 //!
 //! **Invariant:** a suspended or erased customer gets no session; a revoked session gets no token.
 //! **Invariant:** the session is kept only if its token was minted and passed the self-check.
 
+pub(crate) mod browser_routes;
 pub(crate) mod issue;
+pub(crate) mod open;
+mod progress;
+mod refresh;
+mod refresh_token;
 pub(crate) mod routes;
 mod store;
 
 use serde::Serialize;
 
+use crate::app::Shared;
 use crate::clock::Timestamp;
 use crate::db::Id;
 use crate::problem::{Problem, ProblemCode};
@@ -36,6 +43,20 @@ impl SessionRow {
         }
         Ok(())
     }
+}
+
+/// A session and where it lives.
+#[derive(Debug)]
+struct Device {
+    session: SessionRow,
+    /// The browser, for a session of one.
+    device: Option<String>,
+    last_used_at: Option<Timestamp>,
+}
+
+/// The session `id`, if it is live and its customer active.
+pub(crate) async fn find_live(shared: &Shared, id: Id) -> Result<Option<SessionRow>, Problem> {
+    Ok(store::find_live(&shared.db, id, shared.clock.now()).await?)
 }
 
 /// What minting needs to know of a customer.
@@ -91,3 +112,7 @@ impl From<&SessionRow> for SessionView {
 
 /// The customer was authenticated the legacy way, by the service that asks (contract §1).
 pub(crate) const ACR_LEGACY: &str = "urn:queue:acr:legacy";
+/// The customer has shown a passkey, and to it a finger, a face or a PIN.
+pub(crate) const ACR_PASSKEY: &str = "urn:queue:acr:passkey-uv";
+/// The customer has shown a backup code or a code from its mailbox.
+pub(crate) const ACR_RECOVERY: &str = "urn:queue:acr:recovery";

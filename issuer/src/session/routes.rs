@@ -12,7 +12,6 @@ use serde::{Deserialize, Serialize};
 use super::issue::{self, Issued};
 use super::{SessionRow, SessionView, store};
 use crate::app::Shared;
-use crate::audit::{self, Event};
 use crate::caller::Caller;
 use crate::db::Id;
 use crate::extract::{JsonBody, PathId};
@@ -105,18 +104,9 @@ async fn revoke_session(shared: &Shared, caller: &Caller, sid: Id) -> Result<Ses
     let missing = || Problem::new(ProblemCode::SessionNotFound);
     let now = shared.clock.now();
     let mut tx = shared.db.begin().await?;
-    let is_new = store::revoke(&mut tx, sid, now, caller.client_id(), "service").await?;
     let session = store::find(&mut tx, sid).await?.ok_or_else(missing)?;
-    if is_new {
-        let id = sid.to_string();
-        let event = Event {
-            action: "session.revoked",
-            customer: Some(session.customer),
-            target_kind: "session",
-            target_id: &id,
-        };
-        audit::record(&mut tx, &caller.actor(), &event, now).await?;
-    }
+    let is_new = store::end(&mut tx, &session, &caller.actor(), now, "service").await?;
+    let session = store::find(&mut tx, sid).await?.ok_or_else(missing)?;
     tx.commit().await?;
     if is_new {
         shared.lists.settled(PUBLISHED_WITHIN).await;

@@ -1,8 +1,9 @@
 //! The SQL of sessions.
 
-use super::{Holder, SessionRow};
+use super::{Device, Holder, SessionRow};
+use crate::audit::{self, Actor, Event};
 use crate::clock::Timestamp;
-use crate::db::{DEFAULT_TENANT, DbError, Id, Row, Sql, Tx};
+use crate::db::{DEFAULT_TENANT, Db, DbError, Id, Row, Sql, Tx};
 
 /// The customer's state and roles, held still until the transaction ends: a suspension that comes at the
 /// same time waits, and then sees the session it has to revoke.
@@ -59,20 +60,83 @@ pub(super) async fn find(tx: &mut Tx, id: Id) -> Result<Option<SessionRow>, DbEr
     row.as_ref().map(read).transpose()
 }
 
-/// The session `id`, held still until the transaction ends.
-pub(super) async fn find_held(tx: &mut Tx, id: Id) -> Result<Option<SessionRow>, DbError> {
+/// The session `id` and its customer, held still until the transaction ends. The customer is held first, as
+/// whoever suspends it does, so neither waits for the other for ever.
+pub(super) async fn hold(tx: &mut Tx, id: Id) -> Result<Option<(SessionRow, Holder)>, DbError> {
+    let Some(session) = find(tx, id).await? else {
+        return Ok(None);
+    };
+    let Some(holder) = holder(tx, session.customer).await? else {
+        return Ok(None);
+    };
     // SQLite's write transaction is the lock already.
     tx.fetch_all(HOLD, &[DEFAULT_TENANT.into(), id.into()])
         .await?;
-    find(tx, id).await
+    let session = find(tx, id).await?;
+    Ok(session.map(|session| (session, holder)))
 }
 
-/// Revokes the session; false when it was revoked before.
-pub(super) async fn revoke(
+/// The live sessions of `customer`, held still until the transaction ends, as is the customer.
+pub(super) async fn hold_all(
     tx: &mut Tx,
+    customer: Id,
+    now: Timestamp,
+) -> Result<Vec<SessionRow>, DbError> {
+    holder(tx, customer).await?;
+    let values = [DEFAULT_TENANT.into(), customer.into(), now.into()];
+    let rows = tx.fetch_all(HOLD_ALL, &values).await?;
+    rows.iter().map(read).collect()
+}
+
+/// The live session `id` of an active customer, outside any transaction.
+pub(super) async fn find_live(
+    db: &Db,
     id: Id,
     now: Timestamp,
-    by: &str,
+) -> Result<Option<SessionRow>, DbError> {
+    let row = db
+        .fetch_optional(LIVE, &[DEFAULT_TENANT.into(), id.into(), now.into()])
+        .await?;
+    row.as_ref().map(read).transpose()
+}
+
+/// The live sessions of `customer`, newest first, with the device of those that have one.
+pub(super) async fn devices(db: &Db, customer: Id, now: Timestamp) -> Result<Vec<Device>, DbError> {
+    let values = [DEFAULT_TENANT.into(), customer.into(), now.into()];
+    let rows = db.fetch_all(DEVICES, &values).await?;
+    let device = |row: &Row| {
+        Ok(Device {
+            session: read(row)?,
+            device: row.get("device")?,
+            last_used_at: row.get("last_used_at")?,
+        })
+    };
+    rows.iter().map(device).collect()
+}
+
+/// Notes that the customer has just shown more than when the session began.
+pub(super) async fn step_up(tx: &mut Tx, session: &SessionRow) -> Result<(), DbError> {
+    let amr = session.amr.join(" ");
+    tx.execute(
+        "UPDATE queue_sessions SET acr = $3, amr = $4, auth_time = $5 WHERE tenant_id = $1 AND id = $2",
+        &[
+            DEFAULT_TENANT.into(),
+            session.id.into(),
+            (&session.acr).into(),
+            (&amr).into(),
+            session.auth_time.into(),
+        ],
+    )
+    .await?;
+    Ok(())
+}
+
+/// Ends `session` and writes the event; false when it was over before.
+pub(super) async fn end(
+    tx: &mut Tx,
+    session: &SessionRow,
+    actor: &Actor,
+    now: Timestamp,
     reason: &str,
 ) -> Result<bool, DbError> {
     let changed = tx
@@ -81,17 +145,28 @@ pub(super) async fn revoke(
              WHERE tenant_id = $1 AND id = $2 AND revoked_at IS NULL",
             &[
                 DEFAULT_TENANT.into(),
-                id.into(),
+                session.id.into(),
                 now.into(),
-                by.into(),
+                (&actor.id).into(),
                 reason.into(),
             ],
         )
         .await?;
-    Ok(changed == 1)
+    if changed == 0 {
+        return Ok(false);
+    }
+    let id = session.id.to_string();
+    let event = Event {
+        action: "session.revoked",
+        customer: Some(session.customer),
+        target_kind: "session",
+        target_id: &id,
+    };
+    audit::record(tx, actor, &event, now).await?;
+    Ok(true)
 }
 
-fn read(row: &Row) -> Result<SessionRow, DbError> {
+pub(super) fn read(row: &Row) -> Result<SessionRow, DbError> {
     let amr: String = row.get("amr")?;
     Ok(SessionRow {
         id: row.get("id")?,
@@ -111,9 +186,33 @@ const FIND: &str = "
     SELECT id, customer_id, audience, client_id, acr, amr, auth_time, created_at, expires_at, revoked_at
     FROM queue_sessions WHERE tenant_id = $1 AND id = $2";
 
+const LIVE: &str = "
+    SELECT s.id, s.customer_id, s.audience, s.client_id, s.acr, s.amr, s.auth_time, s.created_at, s.expires_at,
+           s.revoked_at
+    FROM queue_sessions s
+    JOIN queue_customers c ON c.tenant_id = s.tenant_id AND c.id = s.customer_id AND c.state = 'active'
+    WHERE s.tenant_id = $1 AND s.id = $2 AND s.revoked_at IS NULL AND s.expires_at > $3";
+
+const DEVICES: &str = "
+    SELECT s.id, s.customer_id, s.audience, s.client_id, s.acr, s.amr, s.auth_time, s.created_at, s.expires_at,
+           s.revoked_at, r.device, r.last_used_at
+    FROM queue_sessions s
+    LEFT JOIN queue_session_refreshes r ON r.tenant_id = s.tenant_id AND r.session_id = s.id
+    WHERE s.tenant_id = $1 AND s.customer_id = $2 AND s.revoked_at IS NULL AND s.expires_at > $3
+    ORDER BY s.created_at DESC, s.id DESC";
+
 const HOLD: Sql = Sql::each(
     "SELECT id FROM queue_sessions WHERE tenant_id = $1 AND id = $2 FOR UPDATE",
     "SELECT id FROM queue_sessions WHERE tenant_id = $1 AND id = $2",
+);
+
+const HOLD_ALL: Sql = Sql::each(
+    "SELECT id, customer_id, audience, client_id, acr, amr, auth_time, created_at, expires_at, revoked_at
+     FROM queue_sessions WHERE tenant_id = $1 AND customer_id = $2 AND revoked_at IS NULL AND expires_at > $3
+     ORDER BY id FOR UPDATE",
+    "SELECT id, customer_id, audience, client_id, acr, amr, auth_time, created_at, expires_at, revoked_at
+     FROM queue_sessions WHERE tenant_id = $1 AND customer_id = $2 AND revoked_at IS NULL AND expires_at > $3
+     ORDER BY id",
 );
 
 const HOLDER: Sql = Sql::each(

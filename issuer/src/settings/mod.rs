@@ -34,6 +34,8 @@ pub struct Settings {
     pub(crate) database: Target,
     pub(crate) database_connections: u32,
     pub(crate) audiences: Vec<String>,
+    /// Where pages that sign customers in are served from.
+    pub(crate) origins: Vec<String>,
     pub(crate) flag: Flag,
     pub(crate) kek: Option<SecretString>,
     pub(crate) kek_file: Option<PathBuf>,
@@ -265,6 +267,7 @@ impl Reader<'_> {
             database_connections: self
                 .read("database_connections", |text| value::number(text, 2, 1_000))?,
             audiences: self.read("audiences", value::audiences)?,
+            origins: self.origins()?,
             flag: self.read("flag", str::parse)?,
             kek: self.secret("kek"),
             kek_file: Some(self.text("kek_file"))
@@ -327,6 +330,15 @@ impl Reader<'_> {
         most: Duration,
     ) -> Result<Duration, SettingsError> {
         self.read(name, |text| value::duration(text, least, most))
+    }
+
+    /// Without any, the pages are the issuer's own.
+    fn origins(&self) -> Result<Vec<String>, SettingsError> {
+        let given = Some(self.text("origins")).filter(|text| !text.is_empty());
+        match given {
+            Some(_) => self.read("origins", value::origins),
+            None => self.read("url", |url| value::origins(url)),
+        }
     }
 
     /// A verifier keeps a set for at least a minute: a key that signs earlier is one it cannot know.

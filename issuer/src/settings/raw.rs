@@ -88,6 +88,8 @@ declare! {
     plain database_connections = "QUEUE_ISSUER_DATABASE_CONNECTIONS" or "10";
     /// Values of `aud` a token may carry, separated by spaces or commas; the first is the default.
     plain audiences = "QUEUE_ISSUER_AUDIENCES" or "raptor";
+    /// Origins of the pages that sign customers in, such as `https://antlers.example`; compared whole. Without any, the issuer's own.
+    plain origins = "QUEUE_ISSUER_ORIGINS" or "";
     /// Who is let in: `off`, `on`, or `N%` of the customers, chosen by their id.
     plain flag = "FLAG_QUEUE_V1" or "off";
     /// Key-encryption key: 32 random bytes in base64. Seals the private signing keys in the database.

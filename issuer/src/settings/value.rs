@@ -57,6 +57,22 @@ pub(super) fn address(text: &str) -> Result<SocketAddr, String> {
         .map_err(|_| "expected an address and a port, such as 127.0.0.1:4100".to_owned())
 }
 
+/// Parses origins, separated by spaces or commas, each in the one form that browsers send.
+pub(super) fn origins(text: &str) -> Result<Vec<String>, String> {
+    let words = text.split([' ', ',']).filter(|word| !word.is_empty());
+    let mut origins = Vec::new();
+    for word in words {
+        let origin = issuer_url(word)?;
+        if origin.starts_with("https:") && origin.ends_with(":443")
+            || origin.starts_with("http:") && origin.ends_with(":80")
+        {
+            return Err("expected no port where it is the scheme's own".to_owned());
+        }
+        origins.push(origin);
+    }
+    Ok(origins)
+}
+
 /// Parses the public URL: an origin and nothing more, since RFC 8414 and verifiers append to it.
 pub(super) fn issuer_url(text: &str) -> Result<String, String> {
     let expected = || {

@@ -98,6 +98,14 @@ impl SelfCheck {
         decode(payload)
     }
 
+    /// The session `jws` stands for, as a relying service would read it.
+    pub(crate) fn session(
+        &self,
+        jws: &str,
+    ) -> Result<queue_verifier::Session, queue_verifier::Error> {
+        self.verifier.validate_session(jws)
+    }
+
     /// Accepts `jws` as a relying service would, and as saying what `claims` say.
     pub(crate) fn check(&self, jws: &str, claims: &Claims) -> Result<(), TokenRefused> {
         let session = self

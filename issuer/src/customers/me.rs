@@ -1,0 +1,70 @@
+//! The routes of a customer about itself: `GET /api/v1/auth/me`, `PATCH /api/v1/auth/me`.
+//!
+//! **Invariant:** neither the address nor whether it is verified can be changed here: an address is proved by a
+//! code that was sent to it.
+
+use axum::extract::State;
+use axum::{Json, Router, routing};
+use serde::{Deserialize, Deserializer};
+
+use super::{Customer, check_display_name, store};
+use crate::app::Shared;
+use crate::audit::{self, Event};
+use crate::extract::JsonBody;
+use crate::problem::{Problem, ProblemCode};
+use crate::signed_in::SignedIn;
+
+pub(crate) fn routes() -> Router<Shared> {
+    Router::new().route("/auth/me", routing::get(show).patch(change))
+}
+
+async fn show(
+    State(shared): State<Shared>,
+    signed_in: SignedIn,
+) -> Result<Json<Customer>, Problem> {
+    let customer = store::find(&shared.db, signed_in.customer()).await?;
+    customer.map(Json).ok_or_else(missing)
+}
+
+/// A member that is absent stays as it is; `null` removes it.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Change {
+    #[serde(default, deserialize_with = "given")]
+    display_name: Option<Option<String>>,
+}
+
+async fn change(
+    State(shared): State<Shared>,
+    signed_in: SignedIn,
+    body: JsonBody<Change>,
+) -> Result<Json<Customer>, Problem> {
+    let name = body.value.display_name;
+    if let Some(Some(name)) = &name {
+        check_display_name(name)?;
+    }
+    let (id, now) = (signed_in.customer(), shared.clock.now());
+    let mut tx = shared.db.begin().await?;
+    if let Some(name) = name {
+        store::rename(&mut tx, id, name.as_deref(), now).await?;
+        let target = id.to_string();
+        let event = Event {
+            action: "customer.renamed",
+            customer: Some(id),
+            target_kind: "customer",
+            target_id: &target,
+        };
+        audit::record(&mut tx, &signed_in.actor(), &event, now).await?;
+    }
+    let customer = store::find_in(&mut tx, id).await?.ok_or_else(missing)?;
+    tx.commit().await?;
+    Ok(Json(customer))
+}
+
+fn missing() -> Problem {
+    Problem::new(ProblemCode::CustomerNotFound)
+}
+
+fn given<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Option<String>>, D::Error> {
+    Option::deserialize(deserializer).map(Some)
+}

@@ -1,0 +1,68 @@
+//! Secrets: takes the key-encryption key, gives the HMAC keys of refresh tokens and one-time codes.
+//!
+//! **Invariant:** none of them is in the database, and a copy of the database alone makes or checks none of
+//! what they guard.
+//! **Invariant:** tags are compared in constant time, by `hmac::verify`.
+//!
+//! RFC 2104; RFC 5869 for how they follow from the key-encryption key.
+
+use aws_lc_rs::{hmac, rand};
+
+use crate::app::Shared;
+use crate::db::Id;
+use crate::key::sealing::Kek;
+use crate::problem::{Problem, ProblemCode};
+
+/// The keys of everything a customer holds that the database keeps no copy of.
+pub(crate) struct Secrets {
+    refresh: hmac::Key,
+    codes: hmac::Key,
+}
+
+impl Secrets {
+    pub(crate) fn new(kek: &Kek) -> Self {
+        Self {
+            refresh: kek.derive("queue refresh tokens v1"),
+            codes: kek.derive("queue one-time codes v1"),
+        }
+    }
+
+    /// The key of one session's refresh tokens; `salt` is random and the session's own.
+    pub(crate) fn refresh_key(&self, session: Id, salt: &[u8]) -> hmac::Key {
+        let mut context = hmac::Context::with_key(&self.refresh);
+        context.update(session.as_bytes());
+        context.update(salt);
+        hmac::Key::new(hmac::HMAC_SHA256, context.sign().as_ref())
+    }
+
+    /// What is kept of the one-time code `code`, good for `purpose` and `owner` alone.
+    pub(crate) fn code_hash(&self, purpose: &str, owner: &[u8], code: &[u8]) -> hmac::Tag {
+        self.code_context(purpose, owner, code).sign()
+    }
+
+    fn code_context(&self, purpose: &str, owner: &[u8], code: &[u8]) -> hmac::Context {
+        let mut context = hmac::Context::with_key(&self.codes);
+        for part in [purpose.as_bytes(), owner, code] {
+            // The length first, so that no two lists of parts read the same.
+            context.update(&u64::try_from(part.len()).unwrap_or(u64::MAX).to_be_bytes());
+            context.update(part);
+        }
+        context
+    }
+}
+
+impl Shared {
+    /// The secrets, without which nobody signs in.
+    pub(crate) fn secrets(&self) -> Result<&Secrets, Problem> {
+        self.secrets
+            .as_ref()
+            .ok_or_else(|| Problem::new(ProblemCode::SignInNotConfigured))
+    }
+}
+
+/// Random bytes.
+pub(crate) fn random<const N: usize>() -> Result<[u8; N], Problem> {
+    let mut bytes = [0; N];
+    rand::fill(&mut bytes).map_err(Problem::fault)?;
+    Ok(bytes)
+}

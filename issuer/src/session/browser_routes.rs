@@ -1,0 +1,199 @@
+//! The routes of sessions for browsers: `POST /api/v1/auth/token/refresh`, `POST /api/v1/auth/logout`,
+//! `GET /api/v1/auth/sessions`, `DELETE /api/v1/auth/sessions/{sid}`, `DELETE /api/v1/auth/sessions?except=current`.
+
+use axum::extract::{FromRequestParts, State};
+use axum::response::{AppendHeaders, IntoResponse, Response};
+use axum::{Json, Router, routing};
+use http::StatusCode;
+use http::request::Parts;
+use serde::{Deserialize, Serialize};
+
+use super::{Device, SessionRow, SessionView, refresh, store};
+use crate::app::Shared;
+use crate::audit::Actor;
+use crate::browser::{Page, cookies};
+use crate::db::Id;
+use crate::extract::{JsonBody, PathId, QueryOf};
+use crate::problem::{Problem, ProblemCode};
+use crate::request_id::RequestId;
+use crate::signed_in::{MaybeSignedIn, SignedIn};
+use crate::status_list::PUBLISHED_WITHIN;
+use crate::telemetry;
+
+/// Routes that the cookie speaks for.
+pub(crate) fn with_cookies() -> Router<Shared> {
+    Router::new()
+        .route("/auth/token/refresh", routing::post(refresh_token))
+        .route("/auth/logout", routing::post(logout))
+}
+
+/// Routes that the access token speaks for.
+pub(crate) fn with_bearer() -> Router<Shared> {
+    Router::new()
+        .route("/auth/sessions", routing::get(list).delete(end_others))
+        .route("/auth/sessions/{sid}", routing::delete(end_one))
+}
+
+/// The refresh token in the request's cookie.
+struct RefreshToken(Option<String>);
+
+impl FromRequestParts<Shared> for RefreshToken {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &Shared) -> Result<Self, Problem> {
+        Ok(Self(cookies::refresh_token(parts)))
+    }
+}
+
+async fn refresh_token(
+    State(shared): State<Shared>,
+    _page: Page,
+    RefreshToken(token): RefreshToken,
+    request_id: RequestId,
+) -> Result<Response, Problem> {
+    let opened = refresh::refresh(&shared, token.as_deref(), &request_id).await?;
+    Ok(opened.published(&shared).await)
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Logout {
+    #[serde(default)]
+    sessions: Which,
+}
+
+/// Which sessions of the customer end.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Which {
+    #[default]
+    This,
+    Others,
+    All,
+}
+
+/// Signs out. A session that is over already is signed out: the answer is the same.
+async fn logout(
+    State(shared): State<Shared>,
+    _page: Page,
+    MaybeSignedIn(signed_in): MaybeSignedIn,
+    RefreshToken(token): RefreshToken,
+    request_id: RequestId,
+    body: Option<JsonBody<Logout>>,
+) -> Result<Response, Problem> {
+    let which = body.map(|body| body.value).unwrap_or_default().sessions;
+    let session = match signed_in {
+        Some(signed_in) => Some(signed_in.session),
+        None => refresh::owner(&shared, token.as_deref()).await?,
+    };
+    if let Some(session) = session {
+        let actor = Actor::customer(session.customer, &request_id);
+        end(&shared, &session, which, &actor).await?;
+    }
+    if which == Which::Others {
+        return Ok(StatusCode::NO_CONTENT.into_response());
+    }
+    let gone = AppendHeaders([cookies::clear_refresh_token()]);
+    Ok((StatusCode::NO_CONTENT, gone).into_response())
+}
+
+#[derive(Debug, Serialize)]
+struct DeviceView {
+    #[serde(flatten)]
+    session: SessionView,
+    device: Option<String>,
+    last_used_at: i64,
+    is_current: bool,
+}
+
+#[derive(Debug, Serialize)]
+struct Devices {
+    sessions: Vec<DeviceView>,
+}
+
+async fn list(State(shared): State<Shared>, signed_in: SignedIn) -> Result<Json<Devices>, Problem> {
+    let now = shared.clock.now();
+    let found = store::devices(&shared.db, signed_in.customer(), now).await?;
+    let view = |device: Device| DeviceView {
+        is_current: device.session.id == signed_in.session.id,
+        last_used_at: device
+            .last_used_at
+            .unwrap_or(device.session.created_at)
+            .unix_seconds(),
+        device: device.device,
+        session: SessionView::from(&device.session),
+    };
+    let sessions = found.into_iter().map(view).collect();
+    Ok(Json(Devices { sessions }))
+}
+
+async fn end_one(
+    State(shared): State<Shared>,
+    signed_in: SignedIn,
+    PathId(sid): PathId,
+) -> Result<StatusCode, Problem> {
+    let missing = || Problem::new(ProblemCode::SessionNotFound);
+    let found = super::find_live(&shared, sid).await?;
+    // Somebody else's session is no session.
+    let own = found.filter(|session| session.customer == signed_in.customer());
+    let session = own.ok_or_else(missing)?;
+    end(&shared, &session, Which::This, &signed_in.actor()).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Except {
+    except: Current,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Current {
+    Current,
+}
+
+async fn end_others(
+    State(shared): State<Shared>,
+    signed_in: SignedIn,
+    QueryOf(Except {
+        except: Current::Current,
+    }): QueryOf<Except>,
+) -> Result<StatusCode, Problem> {
+    let actor = signed_in.actor();
+    end(&shared, &signed_in.session, Which::Others, &actor).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Ends `which` sessions of the customer of `session`, in one transaction.
+async fn end(
+    shared: &Shared,
+    session: &SessionRow,
+    which: Which,
+    actor: &Actor,
+) -> Result<(), Problem> {
+    let now = shared.clock.now();
+    let is_meant = |id: Id| match which {
+        Which::This => id == session.id,
+        Which::Others => id != session.id,
+        Which::All => true,
+    };
+    let mut tx = shared.db.begin().await?;
+    let mut ended = 0;
+    for live in store::hold_all(&mut tx, session.customer, now).await? {
+        if is_meant(live.id) && store::end(&mut tx, &live, actor, now, SIGNED_OUT).await? {
+            ended += 1;
+        }
+    }
+    tx.commit().await?;
+    if ended > 0 {
+        shared.lists.settled(PUBLISHED_WITHIN).await;
+    }
+    for _ in 0..ended {
+        let labels = [("reason", SIGNED_OUT.to_owned())];
+        shared.metrics.count(telemetry::SESSIONS_REVOKED, &labels);
+    }
+    Ok(())
+}
+
+const SIGNED_OUT: &str = "signed_out";

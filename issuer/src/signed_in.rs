@@ -1,0 +1,115 @@
+//! Signed in: takes a customer's access token, gives the customer and the session, live at this moment.
+//!
+//! **Invariant:** the token passes `queue-verifier` against the published set like at any relying service;
+//! then the session and its customer are looked up, so a revocation needs no time to arrive here.
+//! **Invariant:** every refusal is the same one: it tells nobody why.
+//!
+//! RFC 6750 §3; RFC 9470 §3 for the step-up challenge.
+
+use std::time::Duration;
+
+use axum::extract::FromRequestParts;
+use http::request::Parts;
+
+use crate::app::Shared;
+use crate::audit::{Actor, ActorKind};
+use crate::caller::bearer;
+use crate::db::Id;
+use crate::problem::{Problem, ProblemCode};
+use crate::request_id::RequestId;
+use crate::session::{self, ACR_PASSKEY, SessionRow};
+
+/// A customer with a live session.
+#[derive(Debug, Clone)]
+pub(crate) struct SignedIn {
+    pub(crate) session: SessionRow,
+    request_id: RequestId,
+}
+
+impl SignedIn {
+    pub(crate) fn customer(&self) -> Id {
+        self.session.customer
+    }
+
+    /// The customer as an audit event names it.
+    pub(crate) fn actor(&self) -> Actor {
+        Actor::customer(self.customer(), &self.request_id)
+    }
+
+    /// Refuses a customer who did not show a passkey within the last five minutes.
+    pub(crate) fn require_recent_passkey(&self, shared: &Shared) -> Result<(), Problem> {
+        let oldest = shared.clock.now().minus(RECENT);
+        if self.session.acr == ACR_PASSKEY && self.session.auth_time >= oldest {
+            return Ok(());
+        }
+        let challenge = format!(
+            "Bearer error=\"insufficient_user_authentication\", acr_values=\"{ACR_PASSKEY}\", max_age=\"{}\"",
+            RECENT.as_secs()
+        );
+        Err(Problem::new(ProblemCode::InsufficientUserAuthentication)
+            .detail("expected a passkey shown within the last 300 s")
+            .challenge(&challenge))
+    }
+}
+
+impl Actor {
+    /// The customer `id`.
+    pub(crate) fn customer(id: Id, request_id: &RequestId) -> Self {
+        Self {
+            kind: ActorKind::Customer,
+            id: id.to_string(),
+            request_id: Some(request_id.as_str().to_owned()),
+        }
+    }
+}
+
+impl FromRequestParts<Shared> for SignedIn {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, shared: &Shared) -> Result<Self, Problem> {
+        let token = bearer(parts)?;
+        let session = live_session(shared, token).await?;
+        Ok(Self {
+            session: session.ok_or_else(refuse)?,
+            request_id: RequestId::of(&parts.extensions),
+        })
+    }
+}
+
+/// A request may come with a customer's token or without one.
+#[derive(Debug, Clone)]
+pub(crate) struct MaybeSignedIn(pub(crate) Option<SignedIn>);
+
+impl FromRequestParts<Shared> for MaybeSignedIn {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, shared: &Shared) -> Result<Self, Problem> {
+        if !parts.headers.contains_key(http::header::AUTHORIZATION) {
+            return Ok(Self(None));
+        }
+        let signed_in = SignedIn::from_request_parts(parts, shared).await?;
+        Ok(Self(Some(signed_in)))
+    }
+}
+
+async fn live_session(shared: &Shared, token: &str) -> Result<Option<SessionRow>, Problem> {
+    let keys = shared
+        .keys
+        .current()
+        .map_err(|_| Problem::new(ProblemCode::KeyUnavailable))?;
+    let check = keys.check.as_ref().ok_or_else(refuse)?;
+    let read = check.session(token).map_err(|_| refuse())?;
+    let Some(id) = read.session_id().and_then(Id::parse) else {
+        return Ok(None);
+    };
+    let subject = read.subject().and_then(Id::parse);
+    let found = session::find_live(shared, id).await?;
+    Ok(found.filter(|session| Some(session.customer) == subject))
+}
+
+fn refuse() -> Problem {
+    Problem::new(ProblemCode::AccessTokenInvalid).challenge("Bearer error=\"invalid_token\"")
+}
+
+/// How long ago a passkey may have been shown where one is asked for (contract §5, CUS+).
+const RECENT: Duration = Duration::from_secs(300);

@@ -20,10 +20,13 @@ use crate::{customers, discovery, health, key, request_id, session, status_list,
 pub(crate) fn public(shared: &Shared) -> Router {
     let with_cookies = Router::new()
         .merge(session::browser_routes::with_cookies())
+        // Before the layer, which has to see preflights: they come as a method the route does not have.
+        .method_not_allowed_fallback(method_not_allowed)
         .layer(cors::with_cookies(shared));
     let with_bearer = Router::new()
         .merge(session::browser_routes::with_bearer())
         .merge(customers::me::routes())
+        .method_not_allowed_fallback(method_not_allowed)
         .layer(cors::without_cookies(shared));
     let api = Router::new()
         .merge(with_cookies)

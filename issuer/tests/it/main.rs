@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod customers;
+mod devices;
 mod discovery;
 mod events;
 mod harness;
@@ -11,6 +12,7 @@ mod key;
 mod migrations;
 mod postgres;
 mod problem;
+mod refresh;
 mod replicas;
 mod server;
 mod service_token;

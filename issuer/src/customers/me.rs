@@ -5,9 +5,9 @@
 
 use axum::extract::State;
 use axum::{Json, Router, routing};
-use serde::{Deserialize, Deserializer};
+use serde::Deserialize;
 
-use super::{Customer, check_display_name, store};
+use super::{Customer, check_display_name, given, store};
 use crate::app::Shared;
 use crate::audit::{self, Event};
 use crate::extract::JsonBody;
@@ -63,8 +63,4 @@ async fn change(
 
 fn missing() -> Problem {
     Problem::new(ProblemCode::CustomerNotFound)
-}
-
-fn given<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Option<String>>, D::Error> {
-    Option::deserialize(deserializer).map(Some)
 }

@@ -2,11 +2,12 @@
 //!
 //! **Invariant:** an address is compared in one normal form, and belongs to one customer of a tenant.
 
+mod lifecycle;
 pub(crate) mod me;
 pub(crate) mod routes;
 pub(crate) mod store;
 
-use serde::Serialize;
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::clock::Timestamp;
 use crate::db::Id;
@@ -80,6 +81,11 @@ pub(crate) struct NewCustomer {
     pub(crate) display_name: Option<String>,
     pub(crate) created_by: String,
     pub(crate) now: Timestamp,
+}
+
+/// A member that is there, be it `null`; with `#[serde(default)]`, one that is absent is `None`.
+fn given<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Option<String>>, D::Error> {
+    Option::deserialize(deserializer).map(Some)
 }
 
 fn is_domain(domain: &str) -> bool {

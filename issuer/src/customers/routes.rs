@@ -1,4 +1,5 @@
-//! The routes of customers: `POST /api/v1/customers`, `GET /api/v1/customers/{id}`, `GET /api/v1/customers?email=`.
+//! The routes of customers for services: `POST /api/v1/customers`, `GET /api/v1/customers/{id}`,
+//! `GET /api/v1/customers?email=`, `PATCH /api/v1/customers/{id}`, `POST /api/v1/customers/{id}/erase`.
 
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
@@ -6,7 +7,8 @@ use axum::{Json, Router, routing};
 use http::StatusCode;
 use serde::Deserialize;
 
-use super::{Customer, Email, NewCustomer, check_display_name, store};
+use super::lifecycle::{self, Standing};
+use super::{Customer, Email, NewCustomer, check_display_name, given, store};
 use crate::app::Shared;
 use crate::audit::{self, Event};
 use crate::caller::Caller;
@@ -19,7 +21,8 @@ use crate::router::{created, replayed};
 pub(crate) fn routes() -> Router<Shared> {
     Router::new()
         .route("/customers", routing::post(create).get(find_by_email))
-        .route("/customers/{id}", routing::get(find))
+        .route("/customers/{id}", routing::get(find).patch(change))
+        .route("/customers/{id}/erase", routing::post(erase))
 }
 
 #[derive(Debug, Deserialize)]
@@ -73,6 +76,47 @@ async fn find_by_email(
     let email = Email::parse(&query.email)?;
     let customer = store::find_by_email(&shared.db, &email.normalised).await?;
     answer(customer)
+}
+
+/// A member that is absent stays as it is; a `null` name removes it.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ChangeCustomer {
+    #[serde(default, deserialize_with = "given")]
+    display_name: Option<Option<String>>,
+    state: Option<Standing>,
+}
+
+async fn change(
+    State(shared): State<Shared>,
+    caller: Caller,
+    PathId(id): PathId,
+    body: JsonBody<ChangeCustomer>,
+) -> Result<Response, Problem> {
+    caller.require("customers:write")?;
+    let ChangeCustomer {
+        display_name,
+        state,
+    } = body.value;
+    if let Some(Some(name)) = &display_name {
+        check_display_name(name)?;
+    }
+    let change = lifecycle::Change {
+        display_name,
+        state,
+    };
+    let customer = lifecycle::change(&shared, &caller.actor(), id, &change).await?;
+    answer(Some(customer))
+}
+
+async fn erase(
+    State(shared): State<Shared>,
+    caller: Caller,
+    PathId(id): PathId,
+) -> Result<Response, Problem> {
+    caller.require("customers:write")?;
+    let customer = lifecycle::erase(&shared, &caller.actor(), id).await?;
+    answer(Some(customer))
 }
 
 fn answer(customer: Option<Customer>) -> Result<Response, Problem> {

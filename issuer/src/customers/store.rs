@@ -2,7 +2,7 @@
 
 use super::{Customer, NewCustomer};
 use crate::clock::Timestamp;
-use crate::db::{DEFAULT_TENANT, Db, DbError, Id, Row, Tx};
+use crate::db::{DEFAULT_TENANT, Db, DbError, Id, Row, Sql, Tx};
 
 /// Makes the customer, its address and its default roles; false when the address is taken.
 pub(crate) async fn insert(tx: &mut Tx, new: &NewCustomer) -> Result<bool, DbError> {
@@ -84,8 +84,54 @@ pub(crate) async fn rename(
 ) -> Result<(), DbError> {
     tx.execute(
         "UPDATE queue_customers SET display_name = $3, updated_at = $4
-         WHERE tenant_id = $1 AND id = $2 AND state = 'active'",
+         WHERE tenant_id = $1 AND id = $2 AND state <> 'erased'",
         &[DEFAULT_TENANT.into(), id.into(), name.into(), now.into()],
+    )
+    .await?;
+    Ok(())
+}
+
+/// The state of the customer, held until the transaction ends. Whoever holds a customer and its sessions
+/// holds the customer first.
+pub(crate) async fn hold(tx: &mut Tx, id: Id) -> Result<Option<String>, DbError> {
+    let row = tx
+        .fetch_optional(HOLD, &[DEFAULT_TENANT.into(), id.into()])
+        .await?;
+    row.map(|row| row.get("state")).transpose()
+}
+
+/// Keeps the active customer from signing in.
+pub(super) async fn suspend(tx: &mut Tx, id: Id, now: Timestamp) -> Result<(), DbError> {
+    tx.execute(
+        "UPDATE queue_customers SET state = 'suspended', suspended_at = $3, updated_at = $3
+         WHERE tenant_id = $1 AND id = $2 AND state = 'active'",
+        &[DEFAULT_TENANT.into(), id.into(), now.into()],
+    )
+    .await?;
+    Ok(())
+}
+
+/// Lets the suspended customer sign in again.
+pub(super) async fn resume(tx: &mut Tx, id: Id, now: Timestamp) -> Result<(), DbError> {
+    tx.execute(
+        "UPDATE queue_customers SET state = 'active', suspended_at = NULL, updated_at = $3
+         WHERE tenant_id = $1 AND id = $2 AND state = 'suspended'",
+        &[DEFAULT_TENANT.into(), id.into(), now.into()],
+    )
+    .await?;
+    Ok(())
+}
+
+/// Removes what tells who the customer is and how it signs in; its sessions have ended.
+pub(super) async fn erase(tx: &mut Tx, id: Id, now: Timestamp) -> Result<(), DbError> {
+    for sql in ERASE {
+        tx.execute(*sql, &[DEFAULT_TENANT.into(), id.into()])
+            .await?;
+    }
+    tx.execute(
+        "UPDATE queue_customers SET state = 'erased', display_name = NULL, erased_at = $3, updated_at = $3
+         WHERE tenant_id = $1 AND id = $2",
+        &[DEFAULT_TENANT.into(), id.into(), now.into()],
     )
     .await?;
     Ok(())
@@ -113,6 +159,23 @@ fn read(rows: &[Row]) -> Result<Option<Customer>, DbError> {
         updated_at: first.get::<Timestamp>("updated_at")?.unix_seconds(),
     }))
 }
+
+const HOLD: Sql = Sql::each(
+    "SELECT state FROM queue_customers WHERE tenant_id = $1 AND id = $2 FOR UPDATE",
+    "SELECT state FROM queue_customers WHERE tenant_id = $1 AND id = $2",
+);
+
+/// Everything of a customer that is a person's: addresses and their proofs, passkeys, codes, roles, devices.
+const ERASE: &[&str] = &[
+    "DELETE FROM queue_customer_emails WHERE tenant_id = $1 AND customer_id = $2",
+    "DELETE FROM queue_email_verifications WHERE tenant_id = $1 AND customer_id = $2",
+    "DELETE FROM queue_webauthn_credentials WHERE tenant_id = $1 AND customer_id = $2",
+    "DELETE FROM queue_webauthn_challenges WHERE tenant_id = $1 AND customer_id = $2",
+    "DELETE FROM queue_backup_codes WHERE tenant_id = $1 AND customer_id = $2",
+    "DELETE FROM queue_customer_roles WHERE tenant_id = $1 AND customer_id = $2",
+    "DELETE FROM queue_session_refreshes WHERE tenant_id = $1
+     AND session_id IN (SELECT id FROM queue_sessions WHERE tenant_id = $1 AND customer_id = $2)",
+];
 
 const BY_ID: &str = "
     SELECT c.id, c.tenant_id, c.display_name, c.state, c.authz_ver, c.created_at, c.updated_at,

@@ -18,7 +18,6 @@ use crate::problem::{Problem, ProblemCode};
 use crate::request_id::RequestId;
 use crate::signed_in::{MaybeSignedIn, SignedIn};
 use crate::status_list::PUBLISHED_WITHIN;
-use crate::telemetry;
 
 /// Routes that the cookie speaks for.
 pub(crate) fn with_cookies() -> Router<Shared> {
@@ -189,10 +188,7 @@ async fn end(
     if ended > 0 {
         shared.lists.settled(PUBLISHED_WITHIN).await;
     }
-    for _ in 0..ended {
-        let labels = [("reason", SIGNED_OUT.to_owned())];
-        shared.metrics.count(telemetry::SESSIONS_REVOKED, &labels);
-    }
+    super::count_ended(shared, ended, SIGNED_OUT);
     Ok(())
 }
 

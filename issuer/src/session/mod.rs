@@ -16,9 +16,11 @@ mod store;
 use serde::Serialize;
 
 use crate::app::Shared;
+use crate::audit::Actor;
 use crate::clock::Timestamp;
-use crate::db::Id;
+use crate::db::{Id, Tx};
 use crate::problem::{Problem, ProblemCode};
+use crate::telemetry;
 
 /// A session as the database keeps it.
 #[derive(Debug, Clone)]
@@ -57,6 +59,31 @@ struct Device {
 /// The session `id`, if it is live and its customer active.
 pub(crate) async fn find_live(shared: &Shared, id: Id) -> Result<Option<SessionRow>, Problem> {
     Ok(store::find_live(&shared.db, id, shared.clock.now()).await?)
+}
+
+/// Ends every live session of `customer`, whom the caller holds; how many there were.
+pub(crate) async fn end_all(
+    tx: &mut Tx,
+    customer: Id,
+    actor: &Actor,
+    now: Timestamp,
+    reason: &'static str,
+) -> Result<usize, Problem> {
+    let mut ended = 0;
+    for live in store::hold_all(tx, customer, now).await? {
+        if store::end(tx, &live, actor, now, reason).await? {
+            ended += 1;
+        }
+    }
+    Ok(ended)
+}
+
+/// Counts sessions that ended; called after the commit.
+pub(crate) fn count_ended(shared: &Shared, ended: usize, reason: &'static str) {
+    for _ in 0..ended {
+        let labels = [("reason", reason.to_owned())];
+        shared.metrics.count(telemetry::SESSIONS_REVOKED, &labels);
+    }
 }
 
 /// What minting needs to know of a customer.

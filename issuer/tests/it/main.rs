@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod customer_lifecycle;
 mod customers;
 mod devices;
 mod discovery;

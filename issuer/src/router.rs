@@ -14,7 +14,9 @@ use tower_http::catch_panic::CatchPanicLayer;
 use crate::app::Shared;
 use crate::browser::cors;
 use crate::problem::{self, Problem, ProblemCode};
-use crate::{customers, discovery, health, key, request_id, session, status_list, telemetry};
+use crate::{
+    customers, discovery, health, key, operators, request_id, session, status_list, telemetry,
+};
 
 /// The public listener.
 pub(crate) fn public(shared: &Shared) -> Router {
@@ -58,10 +60,15 @@ pub(crate) fn public(shared: &Shared) -> Router {
 pub(crate) fn operators(shared: &Shared) -> Router {
     let api = Router::new()
         .merge(key::routes::routes())
+        .merge(session::operator_routes::routes())
         .fallback(not_found)
         .method_not_allowed_fallback(method_not_allowed)
         .layer(middleware::from_fn(no_store));
-    finish(Router::new().nest("/api/v1", api).merge(probes()), shared)
+    let routes = Router::new()
+        .nest("/api/v1", api)
+        .merge(operators::routes())
+        .merge(probes());
+    finish(routes, shared)
 }
 
 /// The answer to a request that made a resource.

@@ -7,6 +7,7 @@
 pub(crate) mod browser_routes;
 pub(crate) mod issue;
 pub(crate) mod open;
+pub(crate) mod operator_routes;
 mod progress;
 mod refresh;
 mod refresh_token;

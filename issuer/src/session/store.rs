@@ -1,5 +1,7 @@
 //! The SQL of sessions.
 
+use std::time::Duration;
+
 use super::{Device, Holder, SessionRow};
 use crate::audit::{self, Actor, Event};
 use crate::clock::Timestamp;
@@ -104,13 +106,38 @@ pub(super) async fn find_live(
 pub(super) async fn devices(db: &Db, customer: Id, now: Timestamp) -> Result<Vec<Device>, DbError> {
     let values = [DEFAULT_TENANT.into(), customer.into(), now.into()];
     let rows = db.fetch_all(DEVICES, &values).await?;
-    let device = |row: &Row| {
-        Ok(Device {
-            session: read(row)?,
-            device: row.get("device")?,
-            last_used_at: row.get("last_used_at")?,
-        })
-    };
+    rows.iter().map(device).collect()
+}
+
+/// How many sessions there are.
+pub(super) struct Counts {
+    pub(super) live: i64,
+    pub(super) revoked_last_hour: i64,
+}
+
+/// Counts sessions.
+pub(super) async fn counts(db: &Db, now: Timestamp) -> Result<Counts, DbError> {
+    let hour_ago = now.minus(Duration::from_secs(3_600));
+    let rows = db
+        .fetch_all(
+            "SELECT COUNT(CASE WHEN revoked_at IS NULL AND expires_at > $2 THEN 1 END) AS live,
+                    COUNT(CASE WHEN revoked_at > $3 THEN 1 END) AS revoked
+             FROM queue_sessions WHERE tenant_id = $1",
+            &[DEFAULT_TENANT.into(), now.into(), hour_ago.into()],
+        )
+        .await?;
+    let number = |name| rows.first().map_or(Ok(0), |row| row.get(name));
+    Ok(Counts {
+        live: number("live")?,
+        revoked_last_hour: number("revoked")?,
+    })
+}
+
+/// The `limit` sessions begun last, with their devices.
+pub(super) async fn newest(db: &Db, limit: i64) -> Result<Vec<Device>, DbError> {
+    let rows = db
+        .fetch_all(NEWEST, &[DEFAULT_TENANT.into(), limit.into()])
+        .await?;
     rows.iter().map(device).collect()
 }
 
@@ -166,7 +193,15 @@ pub(super) async fn end(
     Ok(true)
 }
 
-pub(super) fn read(row: &Row) -> Result<SessionRow, DbError> {
+fn device(row: &Row) -> Result<Device, DbError> {
+    Ok(Device {
+        session: read(row)?,
+        device: row.get("device")?,
+        last_used_at: row.get("last_used_at")?,
+    })
+}
+
+fn read(row: &Row) -> Result<SessionRow, DbError> {
     let amr: String = row.get("amr")?;
     Ok(SessionRow {
         id: row.get("id")?,
@@ -200,6 +235,14 @@ const DEVICES: &str = "
     LEFT JOIN queue_session_refreshes r ON r.tenant_id = s.tenant_id AND r.session_id = s.id
     WHERE s.tenant_id = $1 AND s.customer_id = $2 AND s.revoked_at IS NULL AND s.expires_at > $3
     ORDER BY s.created_at DESC, s.id DESC";
+
+const NEWEST: &str = "
+    SELECT s.id, s.customer_id, s.audience, s.client_id, s.acr, s.amr, s.auth_time, s.created_at, s.expires_at,
+           s.revoked_at, r.device, r.last_used_at
+    FROM queue_sessions s
+    LEFT JOIN queue_session_refreshes r ON r.tenant_id = s.tenant_id AND r.session_id = s.id
+    WHERE s.tenant_id = $1
+    ORDER BY s.id DESC LIMIT $2";
 
 const HOLD: Sql = Sql::each(
     "SELECT id FROM queue_sessions WHERE tenant_id = $1 AND id = $2 FOR UPDATE",

@@ -1,11 +1,15 @@
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+
+# The browser that the example of Antlers comes with.
+sys.path.append(str(Path(__file__).resolve().parents[2] / "examples" / "antlers"))
 
 from queue_verifier import Verifier
 from running import Issuer, Program, axum_service, flask_service, sidecar

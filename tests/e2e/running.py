@@ -205,3 +205,17 @@ def flask_service(folder: Path, issuer: Issuer) -> tuple[Program, str]:
     app = ROOT / "examples" / "flask_app" / "app.py"
     program = Program([sys.executable, str(app), "--port", "0"], env=settings, cwd=folder)
     return program, program.wait_for(r"(http://127\.0\.0\.1:\d+)").group(1) + "/me"
+
+
+def antlers(folder: Path, issuer: Issuer, sidecar_url: str, port: int) -> Program:
+    """Start the page of Antlers for `issuer` on `port` of localhost."""
+    settings = {
+        "QUEUE_BASE_URL": issuer.name,
+        "QUEUE_SIDECAR_URL": sidecar_url,
+        "QUEUE_AUDIENCE": "raptor",
+        "PYTHONUNBUFFERED": "1",
+    }
+    page = ROOT / "examples" / "antlers" / "antlers.py"
+    program = Program([sys.executable, str(page), "--port", str(port)], env=settings, cwd=folder)
+    program.wait_for(r"http://(localhost|127\.0\.0\.1):\d+")
+    return program

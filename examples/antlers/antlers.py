@@ -1,6 +1,6 @@
 """Antlers: a page that signs people in with Queue, and a service that checks them offline.
 
-    QUEUE_BASE_URL=http://localhost:4100 QUEUE_SIDECAR_URL=http://127.0.0.1:4140 python app.py
+    QUEUE_BASE_URL=http://localhost:4100 QUEUE_SIDECAR_URL=http://127.0.0.1:4140 python antlers.py
 
 Settings from the environment:
 

@@ -59,6 +59,11 @@ class Program:
             if match := re.search(pattern, line):
                 return match
 
+    def kill(self) -> None:
+        """Kill the program, as nobody can prepare for."""
+        self._process.kill()
+        self._process.wait()
+
     def stop(self) -> int:
         """Ask the program to end, as a service manager does; return its exit status."""
         self._process.terminate()
@@ -135,7 +140,9 @@ class Issuer:
         }
         if database_url is not None:
             settings["DATABASE_URL_QUEUE"] = database_url
+        self.service_token = settings["QUEUE_SERVICE_TOKEN_RAPTOR"]
         self.name = settings["QUEUE_ISSUER_URL"]
+        self.environment = settings
         self.program = Program([str(BINARIES / "queue-issuer")], env=settings, cwd=folder)
         match = self.program.wait_for(r"listening public=(\S+) operators=(\S+)")
         self.url, self.ops_url = (f"http://{address}" for address in match.groups())

@@ -66,7 +66,10 @@ impl Verifier {
     /// Validates `token` (ASCII text or its bytes) against the policy the verifier was built with.
     ///
     /// # Errors
-    /// Any code.
+    /// Of the rooms, in the order of the walk: `token_*`, `header_*`, `key_*`, `signature_*`,
+    /// `claims_*`, `status_*`; each code is an [`ErrorCode`](crate::ErrorCode). Nobody can tell
+    /// ([`ErrorKind::Fault`](crate::ErrorKind::Fault)) under `key_set_unavailable` and
+    /// `status_unavailable`, every other code is a verdict on the token.
     pub fn validate_session(&self, token: impl AsRef<[u8]>) -> Result<Session, Error> {
         self.validate(token.as_ref(), None)
     }
@@ -74,7 +77,10 @@ impl Verifier {
     /// As [`Self::validate_session`], with requirements of this call beside the builder's.
     ///
     /// # Errors
-    /// Any code.
+    /// As [`Self::validate_session`]; what the call requires and the token lacks is
+    /// `claims_scope_missing`, `claims_role_missing`, `claims_tenant_mismatch`,
+    /// `claims_acr_insufficient`, `claims_auth_too_old`, `claims_client_not_allowed`, and where it
+    /// must be fresh `key_set_unavailable` or `status_unavailable`.
     pub fn validate_session_requiring(
         &self,
         token: impl AsRef<[u8]>,
@@ -84,10 +90,15 @@ impl Verifier {
     }
 
     /// As [`Self::validate_session_requiring`], but when the key or the status list is not at
-    /// hand, waits for one bounded fetch of it and walks again.
+    /// hand, waits for it once each and walks again, three times at most.
+    ///
+    /// Each wait ends. For the key it is at most the fetch under way and one of its own; for the list
+    /// the same, and where the list is signed by a key that is not at hand, a wait for that key
+    /// within each. A fetch ends after 5 s, and may first wait 5 s for another process that fetches
+    /// for the same snapshot file. An issuer that answers costs one round trip for each.
     ///
     /// # Errors
-    /// Any code.
+    /// As [`Self::validate_session_requiring`].
     pub async fn validate_session_with_refresh(
         &self,
         token: impl AsRef<[u8]> + Send,

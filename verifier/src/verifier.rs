@@ -92,10 +92,13 @@ impl Verifier {
     /// As [`Self::validate_session_requiring`], but when the key or the status list is not at
     /// hand, waits for it once each and walks again, three times at most.
     ///
-    /// Each wait ends. For the key it is at most the fetch under way and one of its own; for the list
-    /// the same, and where the list is signed by a key that is not at hand, a wait for that key
-    /// within each. A fetch ends after 5 s, and may first wait 5 s for another process that fetches
-    /// for the same snapshot file. An issuer that answers costs one round trip for each.
+    /// With an issuer that answers that is one round trip for each. With one that does not, every fetch
+    /// ends after 5 s; one of keys may before that wait 5 s for another process of the same snapshot
+    /// file. A wait for a key is at most five of them: the one under way, one that is due, one of
+    /// [`Self::refresh`], and two for unknown `kid`s, which is their budget in 30 s. A wait for a list
+    /// is at most two, and a wait for a key within each where the list is signed by a key that is not
+    /// at hand: 85 s in all, 160 s with a snapshot file. Whoever cannot wait so long drops the future,
+    /// which cancels no fetch.
     ///
     /// # Errors
     /// As [`Self::validate_session_requiring`].

@@ -51,6 +51,8 @@ def test_no_token_in_a_message(verifier: Verifier, key: SigningKey) -> None:
         ({"leeway": 2**70}, "config_leeway_out_of_bounds"),
         ({"stale_limit": -1}, "config_stale_limit_out_of_bounds"),
         ({"stale_limit": 86401}, "config_stale_limit_out_of_bounds"),
+        ({"snapshot_max_age": -1}, "config_snapshot_max_age_out_of_bounds"),
+        ({"snapshot_max_age": 30 * 86400 + 1}, "config_snapshot_max_age_out_of_bounds"),
         ({"jwks": "{"}, "config_key_set_unusable"),
         ({"jwks": {}}, "config_key_set_unusable"),
         ({"jwks": {"keys": []}}, "config_key_set_unusable"),

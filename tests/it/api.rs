@@ -116,6 +116,16 @@ fn bad_settings_have_codes() {
         "config_stale_limit_out_of_bounds",
         good().stale_limit(Duration::from_secs(86_401)),
     );
+    for age in [
+        Duration::ZERO,
+        Duration::from_secs(30 * 86_400 + 1),
+        Duration::MAX,
+    ] {
+        refuses(
+            "config_snapshot_max_age_out_of_bounds",
+            good().snapshot_max_age(age),
+        );
+    }
     refuses(
         "config_key_file_unreadable",
         good().keys(KeySource::jwk_set_file("/nowhere/jwks.json")),
@@ -210,4 +220,9 @@ fn foreign_profiles_and_algorithms_are_settings_not_accidents() {
         .build()
         .expect("good settings");
     assert!(accepting.validate_session(&foreign).is_ok());
+}
+
+#[test]
+fn a_caller_may_be_ready_to_wait_for_ever() {
+    assert!(verifier(&Forge::new("k1")).wait_ready(Duration::MAX));
 }

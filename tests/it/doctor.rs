@@ -6,7 +6,7 @@ use queue_tests::clock::NOW;
 use queue_tests::forge::{jwk_set, session_claims};
 use queue_tests::{FakeClock, Forge};
 use queue_verifier::report::{Outcome, Report};
-use queue_verifier::{CryptoBackend, KeySource, Verifier};
+use queue_verifier::{CryptoBackend, KeySource, Require, Verifier};
 
 const ISSUER: &str = "https://auth.example.com";
 
@@ -41,7 +41,7 @@ fn a_good_token_passes_every_check() {
             .all(|check| check.outcome == Outcome::Pass),
         "{report:#?}"
     );
-    assert_eq!(report.checks.len(), 20);
+    assert_eq!(report.checks.len(), 21);
 }
 
 #[test]
@@ -92,4 +92,30 @@ fn the_verdict_is_the_walks_on_every_vector() {
         let first = report.checks.iter().find_map(|check| check.code);
         assert_eq!(first, verdict, "first failed check of {}", case.id);
     }
+}
+
+#[test]
+fn fresh_knowledge_that_is_required_and_missing_is_a_check_that_fails() {
+    let key = Forge::new("k1");
+    let verifier = Verifier::builder(ISSUER, "raptor")
+        .keys(KeySource::jwk_set(jwk_set(&[&key])))
+        .require(Require::new().fresh())
+        .clock(FakeClock::at(NOW) as Arc<_>)
+        .build()
+        .expect("good settings");
+    let report = verifier.doctor(key.sign(&session_claims(ISSUER, "raptor", NOW)));
+    assert_eq!(
+        (report.valid, report.code),
+        (false, Some("status_unavailable"))
+    );
+    let failed: Vec<_> = report
+        .checks
+        .iter()
+        .filter(|check| check.outcome != Outcome::Pass)
+        .map(|check| (check.room, check.check, check.code))
+        .collect();
+    assert_eq!(
+        failed,
+        [("status", "freshness", Some("status_unavailable"))]
+    );
 }

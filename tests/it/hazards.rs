@@ -176,3 +176,23 @@ fn every_code_of_a_row_is_reached_by_its_vectors() {
         }
     }
 }
+
+/// Every proof that is named anywhere in the document, in its prose as in its table.
+#[test]
+fn every_test_that_the_prose_names_exists() {
+    let named = quoted(&read("docs/threat-model.md"));
+    let is_form = |name: &&String| name.as_str() != "file.rs::name";
+    let mut count = 0;
+    for name in named.iter().filter(is_form) {
+        let is_there = if let Some((file, test)) = name.split_once(".rs::") {
+            is_test(&format!("{file}.rs"), test)
+        } else if name.starts_with("tests/e2e/") {
+            checkout().join(name).is_file()
+        } else {
+            continue;
+        };
+        count += 1;
+        assert!(is_there, "{name} is named and does not exist");
+    }
+    assert!(count > 70, "{count} found only");
+}

@@ -320,3 +320,40 @@ async fn no_fault_of_the_list_costs_a_good_key() {
         assert_eq!(world.validate(&key), Ok(()));
     }
 }
+
+#[tokio::test]
+async fn a_set_of_any_age_is_followed_by_the_next() {
+    let (old, new) = (Forge::new("k1"), Forge::new("k2"));
+    for age in [u64::MAX.to_string(), "9".repeat(40)] {
+        let copy = Reply::set(jwk_set(&[&old])).with(&format!("Age: {age}"));
+        let world = World::start(copy.clone()).await;
+        assert_eq!(world.validate(&old), Ok(()));
+        assert_eq!(world.offer(Reply::set(jwk_set(&[&new]))).await, Ok(()));
+        assert_eq!(world.validate(&new), Ok(()));
+        assert_eq!(world.validate(&old), Err(ErrorCode::KeyNotFound));
+        assert_eq!(world.offer(copy).await, Err(RefreshError::Superseded));
+    }
+}
+
+#[tokio::test]
+async fn a_lost_key_without_successor_serves_to_the_bound_and_dies_at_once_with_one() {
+    let (lost, next) = (Forge::new("k1"), Forge::new("k2"));
+    let world = World::start(Reply::set(jwk_set(&[&lost]))).await;
+    let mut leak = lost.jwk();
+    leak["d"] = "c2VjcmV0".into();
+    let leak = serde_json::json!({ "keys": [leak] }).to_string();
+    for unusable in [Reply::set(leak), Reply::empty_set()] {
+        assert!(world.offer(unusable).await.is_err(), "no set");
+        assert_eq!(world.validate(&lost), Ok(()));
+    }
+    world.clock.advance(300 + 3600); // max-age, and the stale limit
+    assert_eq!(world.validate(&lost), Ok(()));
+    world.clock.advance(1);
+    let unavailable = Err(ErrorCode::KeySetUnavailable);
+    assert_eq!(world.validate(&lost), unavailable);
+    let world = World::start(Reply::set(jwk_set(&[&lost]))).await;
+    let successor = Reply::set(jwk_set(&[&next]));
+    assert_eq!(world.offer(successor).await, Ok(()));
+    assert_eq!(world.validate(&lost), Err(ErrorCode::KeyNotFound));
+    assert_eq!(world.validate(&next), Ok(()));
+}

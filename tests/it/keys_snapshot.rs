@@ -318,3 +318,58 @@ async fn a_snapshot_holds_public_keys_only() {
     let problem = snapshot(&verifier).problem;
     assert_eq!(problem, Some(SnapshotError::PrivateKey.to_string()));
 }
+
+#[tokio::test]
+async fn a_snapshot_that_is_there_goes_when_a_private_key_is_published() {
+    let host = Host::with_snapshot().await;
+    let verifier = host.build();
+    assert!(host.validate(&verifier, &host.key).is_ok());
+    let other = Forge::new("k2");
+    let mut leak = host.key.jwk();
+    leak["d"] = "c2VjcmV0".into();
+    let set = json!({"keys": [other.jwk(), leak]}).to_string();
+    host.issuer.says(FakeIssuer::JWKS, Reply::set(set));
+    host.clock.advance(1);
+    verifier.refresh().await.expect("one key is good");
+    let unusable = Err(ErrorCode::KeyUnusable);
+    assert_eq!(host.validate(&verifier, &host.key), unusable);
+    assert!(!host.folder.file().exists(), "it had the key as a good one");
+    let problem = snapshot(&verifier).problem;
+    assert_eq!(problem, Some(SnapshotError::PrivateKey.to_string()));
+    host.is_down();
+    let restarted = host.build();
+    let unavailable = Err(ErrorCode::KeySetUnavailable);
+    assert_eq!(host.validate(&restarted, &host.key), unavailable);
+}
+
+#[tokio::test]
+async fn numbers_of_a_snapshot_are_held_to_the_bounds_of_any_answer() {
+    let host = Host::with_snapshot().await;
+    let mut text = fs::read_to_string(host.folder.file()).expect("written");
+    for (name, value) in [("lifetime", 300), ("copy_age", 0)] {
+        let (old, new) = (format!("{value},"), format!("{},", u64::MAX));
+        let field = |number| format!("\"{name}\":{number}");
+        assert!(text.contains(&field(&old)), "{text}");
+        text = text.replace(&field(&old), &field(&new));
+    }
+    let (head, content) = text.split_once(r#""content":"#).expect("it has one");
+    let content = content.strip_suffix('}').expect("an object");
+    let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, content.as_bytes());
+    let sum = base64_simd::URL_SAFE_NO_PAD.encode_to_string(digest);
+    let mark = head.split_once(r#""checksum""#).expect("it has one").0;
+    let text = format!(r#"{mark}"checksum":"{sum}","content":{content}}}"#);
+    fs::write(host.folder.file(), text).expect("ours to write");
+    host.is_down();
+    let verifier = host.build();
+    assert_eq!(snapshot(&verifier).state, SnapshotState::Loaded);
+    host.clock.advance(2 * 3600); // the longest lifetime, and the stale limit
+    assert!(host.validate(&verifier, &host.key).is_ok());
+    host.clock.advance(1);
+    let unavailable = Err(ErrorCode::KeySetUnavailable);
+    assert_eq!(host.validate(&verifier, &host.key), unavailable);
+    host.issuer.publish(&[&Forge::new("k2")]);
+    verifier
+        .refresh()
+        .await
+        .expect("a set of any age is followed");
+}

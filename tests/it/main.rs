@@ -16,6 +16,7 @@ mod keys_order;
 mod keys_snapshot;
 mod keys_stories;
 mod oracle;
+mod panics;
 mod pem;
 mod remembered;
 mod rotation;

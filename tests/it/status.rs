@@ -328,3 +328,31 @@ async fn a_list_that_grew_is_fetched_for_the_first_index_beyond_the_copy() {
         .validate_session_with_refresh(&token, &require);
     verdict.await.expect("the new list has it");
 }
+
+#[tokio::test]
+async fn one_404_to_a_stream_that_worked_ends_push_for_moments_only() {
+    let world = World::start().await;
+    world.server.offer_events();
+    world.awaited().await.expect("valid");
+    world.until(|list| list.push == "connected").await;
+    world.server.cut();
+    world.until(|list| list.push == "polling").await;
+    world.clock.advance(1);
+    world.server.listened("a", 2).await; // 404
+    world.server.offer_events();
+    let mut passed = 0;
+    while world.status().push != "connected" {
+        let attempts = world.status().attempts;
+        world.clock.advance(5);
+        passed += 5;
+        assert!(passed < 300, "push stays off");
+        world.until(|list| list.attempts > attempts).await;
+    }
+    world.publish(&world.list().set(7, 1));
+    let attempts = world.status().attempts;
+    world.server.push();
+    world.until(|list| list.attempts > attempts).await;
+    world
+        .until(|_| world.verdict().err() == Some(ErrorCode::StatusRevoked))
+        .await;
+}

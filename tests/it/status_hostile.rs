@@ -266,3 +266,65 @@ async fn a_list_that_hangs_or_drips_holds_up_nobody_else() {
     let error = dripping.last_error.as_deref().unwrap_or_default();
     assert!(error.contains("within 5 s"), "{error}");
 }
+
+#[tokio::test]
+async fn a_copy_of_the_same_second_takes_no_revocation_back() {
+    let world = World::start().await;
+    let first = world.list().set(8, 2);
+    let revoked = first.clone().set(7, 1);
+    world.publish(&revoked);
+    let verdict = world.awaited().await.map_err(|error| error.code());
+    assert_eq!(verdict.unwrap_err(), ErrorCode::StatusRevoked);
+    let suspended = first.clone().set(7, 2);
+    for copy in [&first, &suspended, &first.clone().sized(4)] {
+        world.publish(copy);
+        let attempts = world.status().attempts;
+        world.clock.advance(15);
+        world.until(|list| list.attempts > attempts).await;
+        assert_eq!(world.verdict().unwrap_err(), ErrorCode::StatusRevoked);
+        let error = world.status().last_error.unwrap_or_default();
+        assert!(error.contains("no older"), "{error}");
+    }
+    // What is not over may change within a second, and more may be over.
+    let later = first.set(7, 3).set(8, 0).set(9, 1);
+    world.publish(&later);
+    world.clock.advance(15);
+    world.until(|list| list.last_error.is_none()).await;
+    for (idx, code) in [
+        (7, Some(ErrorCode::StatusRevoked)),
+        (8, None),
+        (9, Some(ErrorCode::StatusRevoked)),
+    ] {
+        let verdict = world.verifier.validate_session(world.token("a", idx));
+        assert_eq!(verdict.err().map(|error| error.code()), code, "{idx}");
+    }
+}
+
+#[tokio::test]
+async fn an_older_confirmation_makes_no_list_older_than_it_was_known_to_be() {
+    let world = World::start().await;
+    world.awaited().await.expect("valid");
+    let list = world.list().sign(&world.key);
+    let confirmed = |age: u64| {
+        let text = format!("HTTP/1.1 304 Not Modified\r\nAge: {age}\r\nConnection: close\r\n\r\n");
+        ListReply::Raw(text.into_bytes())
+    };
+    let length = list.len();
+    let again = format!(
+        "HTTP/1.1 200 OK\r\nETag: \"a\"\r\nAge: 1000\r\nContent-Length: {length}\r\n\r\n{list}"
+    );
+    for (reply, age) in [
+        (confirmed(1000), 5),
+        (ListReply::Raw(again.into_bytes()), 10),
+        (confirmed(15), 15),
+        (confirmed(3), 3),
+    ] {
+        world.server.says("a", reply);
+        let attempts = world.status().attempts;
+        world.clock.advance(5);
+        world.until(|list| list.attempts > attempts).await;
+        assert_eq!(world.status().last_error, None);
+        let session = world.verdict().expect("known to be young");
+        assert_eq!(session.freshness().status_age, Some(age));
+    }
+}

@@ -21,7 +21,7 @@ impl Wake for Unpark {
 ///
 /// The future must be woken by somebody else's thread: nothing here drives timers or sockets.
 pub(crate) fn wait<F: Future>(future: F, timeout: Duration) -> Option<F::Output> {
-    let deadline = SystemClock.monotonic() + timeout;
+    let deadline = SystemClock.monotonic().saturating_add(timeout);
     let waker = Waker::from(Arc::new(Unpark(thread::current())));
     let mut context = Context::from_waker(&waker);
     let mut future = pin!(future);

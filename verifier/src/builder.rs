@@ -44,6 +44,12 @@ const MAX_STALE_LIMIT: Duration = Duration::from_secs(24 * 3600);
 /// How old a snapshot file may be, unless set.
 #[cfg(feature = "fetch")]
 const DEFAULT_SNAPSHOT_MAX_AGE: Duration = Duration::from_secs(24 * 3600);
+/// The bounds of what can be set.
+#[cfg(feature = "fetch")]
+const MIN_SNAPSHOT_MAX_AGE: Duration = Duration::from_secs(1);
+/// See [`MIN_SNAPSHOT_MAX_AGE`].
+#[cfg(feature = "fetch")]
+const MAX_SNAPSHOT_MAX_AGE: Duration = Duration::from_secs(30 * 24 * 3600);
 
 /// Settings of a [`Verifier`]; made by [`Verifier::builder`].
 #[derive(Debug)]
@@ -132,7 +138,7 @@ impl Builder {
     }
 
     /// How old the keys of a snapshot file may be, by the wall clock and whatever the stale limit;
-    /// default 24 h.
+    /// default 24 h, from 1 s to 30 days.
     #[cfg(feature = "fetch")]
     pub fn snapshot_max_age(mut self, max_age: Duration) -> Self {
         self.snapshot_max_age = max_age;
@@ -180,7 +186,16 @@ impl Builder {
     /// that keeps them fresh and returns without waiting for it.
     ///
     /// # Errors
-    /// The first setting that is wrong.
+    /// The first setting that is wrong, under a code of the family `config_*`:
+    ///
+    /// - of the token: `config_issuer_invalid`, `config_issuer_repeated`, `config_audience_invalid`,
+    ///   `config_algorithms_empty`, `config_leeway_out_of_bounds`;
+    /// - of the keys: `config_key_file_unreadable`, `config_key_set_unusable`,
+    ///   `config_public_key_unusable`, `config_jwks_uri_unusable`, `config_stale_limit_out_of_bounds`,
+    ///   `config_snapshot_max_age_out_of_bounds`, `config_snapshot_unusable`;
+    /// - of the status lists: `config_status_max_age_out_of_bounds`, `config_status_source_unfit`,
+    ///   `config_status_list_unusable`, `config_status_origin_unusable`;
+    /// - of the build and the machine: `config_fetch_not_built`, `config_thread_unavailable`.
     pub fn build(mut self) -> Result<Verifier, ConfigError> {
         let clock = Arc::clone(&self.clock);
         let remembered = (self.remember > 0).then(|| Remembered::new(self.remember));
@@ -244,6 +259,10 @@ impl Builder {
         }
         if self.stale_limit > MAX_STALE_LIMIT {
             return Err(ConfigError::StaleLimit);
+        }
+        #[cfg(feature = "fetch")]
+        if !(MIN_SNAPSHOT_MAX_AGE..=MAX_SNAPSHOT_MAX_AGE).contains(&self.snapshot_max_age) {
+            return Err(ConfigError::SnapshotMaxAge);
         }
         self.check_status()
     }

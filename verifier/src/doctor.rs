@@ -12,6 +12,7 @@ use crate::json::Text;
 use crate::key::Kid;
 use crate::party::Party;
 use crate::policy::ValidationPolicy;
+use crate::session::Freshness;
 use crate::signature;
 use crate::status::StatusFreshness;
 use crate::token::CompactJws;
@@ -114,6 +115,7 @@ impl Verifier {
         if !checks.is_all_well() {
             // Nobody vouches for the list that the token names, or nobody needs it.
             checks.skip::<()>("status", "status list");
+            checks.skip::<()>("status", "freshness");
             return;
         }
         let found = status.find(claims.status_list());
@@ -121,6 +123,15 @@ impl Verifier {
         let freshness = checks.note("status", "status list", found);
         if let Some(StatusFreshness::Absent) = freshness {
             checks.explain_last("not looked up: revocation shows when the token expires");
+        }
+        match (current, freshness) {
+            (Some(keys), Some(status)) => {
+                let freshness = Freshness::new(keys.freshness(), status);
+                checks.note("status", "freshness", freshness.judge(policy, None));
+            }
+            _ => {
+                checks.skip::<()>("status", "freshness");
+            }
         }
     }
 }

@@ -25,6 +25,8 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 pub(crate) const TOTAL_TIMEOUT: Duration = Duration::from_secs(5);
 /// Names the asking verifier, one name for each that is built (docs/threat-model.md).
 const QUEUE_VERIFIER: HeaderName = HeaderName::from_static("queue-verifier");
+/// No answer is taken to be older: past that an age says no more.
+pub(crate) const LONGEST_AGE: Duration = Duration::from_secs(365 * 24 * 3600);
 /// A stream of events is opened anew after so long.
 const STREAM_TIMEOUT: Duration = Duration::from_secs(24 * 3600);
 const EVENT_STREAM: &str = "text/event-stream";
@@ -191,10 +193,16 @@ impl Headers {
         Some(Duration::from_secs(max_age).saturating_sub(self.age()))
     }
 
-    /// How long the answer lay in a cache, by the cache's word; zero from the origin itself.
+    /// How long the answer lay in a cache, by the cache's word, [`LONGEST_AGE`] at most; zero from
+    /// the origin itself.
     pub(crate) fn age(&self) -> Duration {
-        let seconds = self.text(AGE).and_then(|age| age.parse().ok()).unwrap_or(0);
-        Duration::from_secs(seconds)
+        let digits = self.text(AGE).map(str::trim).unwrap_or_default();
+        if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+            return Duration::ZERO;
+        }
+        // More seconds than can be counted are no fewer than the bound (RFC 9111 §1.2.2).
+        let seconds = digits.parse().unwrap_or(u64::MAX);
+        Duration::from_secs(seconds).min(LONGEST_AGE)
     }
 
     /// When the origin made the answer, by its own clock; Unix seconds.

@@ -149,21 +149,35 @@ impl Verifier {
     /// Waits for the first usable key set of every issuer; returns at once for keys given as
     /// settings.
     pub async fn ready(&self) {
-        for refresher in self.refreshers() {
-            refresher.ready().await;
+        if !self.are_keys_there().await {
+            // They never come: whoever fetched them is no more, and the log says why.
+            std::future::pending::<()>().await;
         }
     }
 
     /// As [`Self::ready`], blocking this thread for at most `timeout`; whether keys are there.
     #[must_use]
     pub fn wait_ready(&self, timeout: Duration) -> bool {
-        blocking::wait(self.ready(), timeout).is_some()
+        blocking::wait(self.are_keys_there(), timeout) == Some(true)
+    }
+
+    async fn are_keys_there(&self) -> bool {
+        for refresher in self.refreshers() {
+            if !refresher.ready().await {
+                return false;
+            }
+        }
+        true
     }
 
     /// Fetches the key set of every issuer now; keys given as settings stay as they are.
     ///
     /// # Errors
-    /// What went wrong first; the keys at hand stay.
+    /// What went wrong first; the keys at hand stay. It has no code of its own: a token that cannot be
+    /// judged for it gets `key_set_unavailable`, and one whose key did not come `key_not_found`.
+    /// [`RefreshError::Fetch`] is an answer that did not come whole, [`RefreshError::Superseded`] an
+    /// older set, [`RefreshError::Set`] no usable set; the others say where discovery went wrong, or
+    /// that the refresh itself did.
     pub async fn refresh(&self) -> Result<(), RefreshError> {
         let mut outcome = Ok(());
         for refresher in self.refreshers() {

@@ -6,8 +6,7 @@
 //! by one, the signature by a keyed 128-bit digest. No signature is kept, so what is kept is no token.
 //! **Invariant:** bounded by count and by `exp`, whatever a flood brings.
 
-use std::cmp::Reverse;
-use std::collections::BinaryHeap;
+use std::collections::BTreeSet;
 use std::fmt;
 use std::hash::{BuildHasher as _, BuildHasherDefault, Hash, Hasher, RandomState};
 use std::sync::{Mutex, PoisonError};
@@ -25,8 +24,9 @@ const MAX_REMEMBERED: usize = 4096;
 pub(crate) struct Remembered {
     verdicts: Cache<Identity, Session, BuildHasherDefault<Digested>>,
     capacity: usize,
-    /// When each memory ends (Unix seconds), soonest first.
-    ends: Mutex<BinaryHeap<Reverse<(u64, u128)>>>,
+    /// When each memory ends (Unix seconds), soonest first; a token that is remembered again, under
+    /// another key set, has one end.
+    ends: Mutex<BTreeSet<(u64, u128)>>,
     /// Of this verifier alone: without it nobody can search for two signatures of one digest.
     digest_key: (u64, u64),
 }
@@ -71,10 +71,11 @@ impl Remembered {
         };
         self.verdicts.insert(identity, session.clone());
         let mut ends = self.ends.lock().unwrap_or_else(PoisonError::into_inner);
-        ends.push(Reverse((end, signature)));
+        ends.insert((end, signature));
         self.forget_ended(&mut ends, now);
         if ends.len() > self.capacity.saturating_mul(2) {
-            ends.retain(|Reverse((_, digest))| self.verdicts.contains_key(&ByDigest(*digest)));
+            self.verdicts.run_pending_tasks();
+            ends.retain(|(_, digest)| self.verdicts.contains_key(&ByDigest(*digest)));
         }
     }
 
@@ -92,12 +93,12 @@ impl Remembered {
         self.verdicts.entry_count()
     }
 
-    fn forget_ended(&self, ends: &mut BinaryHeap<Reverse<(u64, u128)>>, now: u64) {
-        while let Some(Reverse((end, digest))) = ends.peek()
-            && *end <= now
+    fn forget_ended(&self, ends: &mut BTreeSet<(u64, u128)>, now: u64) {
+        while let Some((end, digest)) = ends.first().copied()
+            && end <= now
         {
-            self.verdicts.invalidate(&ByDigest(*digest));
-            ends.pop();
+            self.verdicts.invalidate(&ByDigest(digest));
+            ends.pop_first();
         }
     }
 
@@ -183,3 +184,6 @@ impl Hasher for Digested {
         self.0
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -66,7 +66,10 @@ impl Verifier {
     /// Validates `token` (ASCII text or its bytes) against the policy the verifier was built with.
     ///
     /// # Errors
-    /// Any code.
+    /// Of the rooms, in the order of the walk: `token_*`, `header_*`, `key_*`, `signature_*`,
+    /// `claims_*`, `status_*`; each code is an [`ErrorCode`](crate::ErrorCode). Nobody can tell
+    /// ([`ErrorKind::Fault`](crate::ErrorKind::Fault)) under `key_set_unavailable` and
+    /// `status_unavailable`, every other code is a verdict on the token.
     pub fn validate_session(&self, token: impl AsRef<[u8]>) -> Result<Session, Error> {
         self.validate(token.as_ref(), None)
     }
@@ -74,7 +77,10 @@ impl Verifier {
     /// As [`Self::validate_session`], with requirements of this call beside the builder's.
     ///
     /// # Errors
-    /// Any code.
+    /// As [`Self::validate_session`]; what the call requires and the token lacks is
+    /// `claims_scope_missing`, `claims_role_missing`, `claims_tenant_mismatch`,
+    /// `claims_acr_insufficient`, `claims_auth_too_old`, `claims_client_not_allowed`, and where it
+    /// must be fresh `key_set_unavailable` or `status_unavailable`.
     pub fn validate_session_requiring(
         &self,
         token: impl AsRef<[u8]>,
@@ -84,10 +90,18 @@ impl Verifier {
     }
 
     /// As [`Self::validate_session_requiring`], but when the key or the status list is not at
-    /// hand, waits for one bounded fetch of it and walks again.
+    /// hand, waits for it once each and walks again, three times at most.
+    ///
+    /// With an issuer that answers that is one round trip for each. With one that does not, every fetch
+    /// ends after 5 s; one of keys may before that wait 5 s for another process of the same snapshot
+    /// file. A wait for a key is at most five of them: the one under way, one that is due, one of
+    /// [`Self::refresh`], and two for unknown `kid`s, which is their budget in 30 s. A wait for a list
+    /// is at most two, and a wait for a key within each where the list is signed by a key that is not
+    /// at hand: 85 s in all, 160 s with a snapshot file. Whoever cannot wait so long drops the future,
+    /// which cancels no fetch.
     ///
     /// # Errors
-    /// Any code.
+    /// As [`Self::validate_session_requiring`].
     pub async fn validate_session_with_refresh(
         &self,
         token: impl AsRef<[u8]> + Send,

@@ -58,6 +58,7 @@ class Issuer:
             raise TypeError('expected a list of status list tokens, or "named"')
         lists = None if status_lists is None or is_named else list(status_lists)
         max_age = "config_status_max_age_out_of_bounds"
+        snapshot_age = "config_snapshot_max_age_out_of_bounds"
         self._settings: dict[str, Any] = {
             "issuer": issuer,
             "audience": _texts(audience),
@@ -68,7 +69,7 @@ class Issuer:
             "leeway": _seconds(leeway, "config_leeway_out_of_bounds"),
             "stale_limit": _seconds(stale_limit, "config_stale_limit_out_of_bounds"),
             "snapshot": None if snapshot is None else os.fspath(snapshot),
-            "snapshot_max_age": _seconds(snapshot_max_age, "config_snapshot_unusable"),
+            "snapshot_max_age": _seconds(snapshot_max_age, snapshot_age),
             "status_lists": lists,
             "fetch_status_lists": is_named,
             "status_max_age": _seconds(status_max_age, max_age),

@@ -2,6 +2,8 @@
 
 use super::MAX_STALE_LIMIT;
 #[cfg(feature = "fetch")]
+use super::{MAX_SNAPSHOT_MAX_AGE, MIN_SNAPSHOT_MAX_AGE};
+#[cfg(feature = "fetch")]
 use crate::fetch::FetchError;
 #[cfg(feature = "fetch")]
 use crate::key::fetch::RefreshError;
@@ -32,6 +34,14 @@ pub enum ConfigError {
     /// Stale limit out of bounds.
     #[error("expected a stale limit of at most {} s", MAX_STALE_LIMIT.as_secs())]
     StaleLimit,
+    /// Age bound of the snapshot file out of bounds.
+    #[cfg(feature = "fetch")]
+    #[error(
+        "expected a snapshot age of {} s to {} s",
+        MIN_SNAPSHOT_MAX_AGE.as_secs(),
+        MAX_SNAPSHOT_MAX_AGE.as_secs()
+    )]
+    SnapshotMaxAge,
     /// Age bound of status lists out of bounds.
     #[error(
         "expected a status list age of {} s to {} s", MIN_MAX_AGE.as_secs(), MAX_MAX_AGE.as_secs()
@@ -91,6 +101,8 @@ impl ConfigError {
             Self::Algorithms => "config_algorithms_empty",
             Self::Leeway => "config_leeway_out_of_bounds",
             Self::StaleLimit => "config_stale_limit_out_of_bounds",
+            #[cfg(feature = "fetch")]
+            Self::SnapshotMaxAge => "config_snapshot_max_age_out_of_bounds",
             Self::StatusMaxAge => "config_status_max_age_out_of_bounds",
             Self::StatusSource => "config_status_source_unfit",
             Self::StatusList(_) => "config_status_list_unusable",

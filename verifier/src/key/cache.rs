@@ -1,7 +1,7 @@
 //! The current key set and how fresh it is.
 //!
-//! **Invariant:** reading takes no lock and does no I/O. A set serves past its lifetime only
-//! within the stale limit, which runs from the last time the issuer confirmed it.
+//! **Invariant:** reading takes no lock and does no I/O. A set serves its lifetime, which runs from
+//! the last time the issuer confirmed it, and past the end of that only for the stale limit more.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -19,7 +19,8 @@ use crate::fetch::{
 };
 use crate::signature::CryptoBackend;
 
-const MIN_LIFETIME: Duration = Duration::from_secs(60);
+/// The shortest a set is used before asking again.
+pub(crate) const MIN_LIFETIME: Duration = Duration::from_secs(60);
 /// The longest a set is used without asking again.
 pub(crate) const MAX_LIFETIME: Duration = Duration::from_secs(3600);
 const DEFAULT_LIFETIME: Duration = Duration::from_secs(600);
@@ -349,6 +350,9 @@ pub enum RefreshError {
     /// The answer is an older set than the one at hand: a copy, or a restored issuer.
     #[error("expected a set no older than the one at hand")]
     Superseded,
+    /// The refresh ended in a panic, a fault of this library; the log names it.
+    #[error("expected the refresh to come to its end")]
+    Panicked,
     /// The body is no usable JWK Set.
     #[error(transparent)]
     Set(#[from] JwkSetError),

@@ -87,6 +87,11 @@ impl Keeper {
         }
     }
 
+    /// See [`Succession::doubt`].
+    pub(super) fn doubt(&mut self) {
+        self.succession.doubt();
+    }
+
     /// Whether the set at hand has something to say of `kid`.
     pub(super) fn knows(&self, kid: &str) -> bool {
         self.cache.set().is_some_and(|set| set.knows(kid))

@@ -156,10 +156,11 @@ impl Refresher {
         answer.await.map_err(|_| FetchError::Closed)?
     }
 
-    /// Waits for the first usable set.
-    pub(crate) async fn ready(&self) {
+    /// Waits for the first usable set; false when nobody works on one any more.
+    pub(crate) async fn ready(&self) -> bool {
         let mut progress = self.progress.clone();
-        let _ = progress.wait_for(|progress| progress.is_ready).await;
+        let ready = progress.wait_for(|progress| progress.is_ready).await;
+        ready.is_ok()
     }
 
     pub(crate) fn progress(&self) -> Progress {

@@ -16,9 +16,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use super::cache::Vouched;
-use super::fetch::{Stamp, Validator};
+use super::fetch::{MAX_LIFETIME, MIN_LIFETIME, Stamp, Validator};
 use super::succession::Held;
-use crate::fetch::{HeaderValue, TOTAL_TIMEOUT, safe_url};
+use crate::fetch::{HeaderValue, LONGEST_AGE, TOTAL_TIMEOUT, safe_url};
 use crate::signature::CryptoBackend;
 
 /// What every file of ours begins with.
@@ -132,10 +132,10 @@ impl Snapshot {
         tokio::time::timeout(TOTAL_TIMEOUT, polling).await.ok()?
     }
 
-    /// Replaces the file, at once and whole.
+    /// Replaces the file, at once and whole; removes it where `held` must not be kept.
     ///
     /// # Errors
-    /// When it is not ours, or cannot be written.
+    /// When it is not ours, or cannot be written; when a private key was published.
     pub(crate) fn save(
         &self,
         _: &Lock,
@@ -147,7 +147,12 @@ impl Snapshot {
             Ok(_) | Err(SnapshotError::Corrupt) => {}
             Err(error) => return Err(error),
         }
-        let bytes = self.render(held, vouched, fetched_at)?;
+        let Some(document) = held.document.clone() else {
+            // What is there has the key as one to trust.
+            self.remove().map_err(|_| SnapshotError::Unwritable)?;
+            return Err(SnapshotError::PrivateKey);
+        };
+        let bytes = self.render(held, document, vouched, fetched_at)?;
         self.replace(&bytes).map_err(|_| SnapshotError::Unwritable)
     }
 }
@@ -162,8 +167,8 @@ impl Content {
         let etag = self.etag.as_deref().map(HeaderValue::from_str).transpose();
         let etag = etag.map_err(|_| SnapshotError::Corrupt)?;
         let stamp = Stamp {
-            lifetime: Duration::from_secs(self.lifetime),
-            copy_age: Duration::from_secs(self.copy_age),
+            lifetime: Duration::from_secs(self.lifetime).clamp(MIN_LIFETIME, MAX_LIFETIME),
+            copy_age: Duration::from_secs(self.copy_age).min(LONGEST_AGE),
             date: self.date,
         };
         Ok((self.jwk_set.into_bytes(), Validator { uri, etag }, stamp))
@@ -207,10 +212,10 @@ impl Snapshot {
     fn render(
         &self,
         held: &Held,
+        document: Vec<u8>,
         vouched: Vouched,
         fetched_at: u64,
     ) -> Result<Vec<u8>, SnapshotError> {
-        let document = held.document.clone().ok_or(SnapshotError::PrivateKey)?;
         let etag = held.validator.etag.as_ref();
         let content = Content {
             issuer: self.issuer.clone(),
@@ -248,6 +253,14 @@ impl Snapshot {
         file.sync_all()?;
         fs::rename(&new, &self.path)?;
         File::open(self.folder())?.sync_all()
+    }
+
+    fn remove(&self) -> io::Result<()> {
+        match fs::remove_file(&self.path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            Err(error) => Err(error),
+            Ok(()) => File::open(self.folder())?.sync_all(),
+        }
     }
 
     fn lock_file(&self) -> io::Result<File> {

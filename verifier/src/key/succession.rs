@@ -73,7 +73,7 @@ impl Succession {
             return Standing::unless(theirs < ours);
         }
         let vouched = asked.earlier_by(offer.stamp.copy_age);
-        if vouched.age(now) > held.vouched.age(now) + TICK {
+        if vouched.age(now) > held.vouched.age(now).saturating_add(TICK) {
             return Standing::Precedes;
         }
         let is_superseded = self
@@ -127,6 +127,15 @@ impl Succession {
             self.superseded.pop_front();
         }
         self.witnessed.condemn(&mut offer.set)
+    }
+
+    /// What was under way did not come to its end: no offer is taken for the set at hand, so that
+    /// none confirms it and the next one is read whole.
+    pub(crate) fn doubt(&mut self) {
+        if let Some(held) = &mut self.held {
+            held.validator.etag = None;
+            held.digest = Digest::default();
+        }
     }
 
     /// Every `kid` that was seen with two materials.

@@ -6,6 +6,8 @@
 //! their own, counted in attempts, so a flood of them neither starves nor triggers the schedule
 //! (hazards V34–V36, V39, V40).
 
+mod stored;
+
 use std::hash::{BuildHasher as _, RandomState};
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,9 +18,10 @@ use super::cache::{KeyCache, Moment, Vouched};
 use super::fetch::{Ask, Fetched, Fetcher, Offer, RefreshError, Stamp};
 use super::keeper::Keeper;
 use super::refresh::{Command, Progress};
-use super::snapshot::{Content, Lock, Snapshot, SnapshotError, SnapshotState, SnapshotStatus};
+use super::snapshot::{Snapshot, SnapshotStatus};
 use super::succession::{Held, Standing};
 use super::unknown::{UNKNOWN_WINDOW, UnknownKids};
+use crate::background;
 use crate::clock::Clock;
 
 const FIRST_BACKOFF: Duration = Duration::from_secs(1);
@@ -74,7 +77,10 @@ impl Worker {
             jitter: RandomState::new(),
         };
         worker.adopt();
-        worker.next_at = worker.now() + worker.due_in();
+        worker.next_at = worker.now();
+        if !worker.is_due() {
+            worker.next_at += worker.due_in();
+        }
         worker.publish();
         worker
     }
@@ -94,12 +100,32 @@ impl Worker {
         };
         tokio::select! {
             () = closed => {}
-            () = self.work(&mut inbox) => {}
+            () = self.keep_at_it(&mut inbox) => {}
         }
     }
 
+    /// Works until nobody commands any more; a panic costs what was under way, and no more.
+    async fn keep_at_it(&mut self, inbox: &mut mpsc::Receiver<Command>) {
+        while background::caught("keys", self.work(inbox)).await.is_err() {
+            self.recover();
+        }
+    }
+
+    fn recover(&mut self) {
+        self.keeper.doubt();
+        (self.must_revalidate, self.must_rediscover) = (true, true);
+        self.progress.send_modify(|progress| {
+            progress.attempts = progress.begun;
+            progress.failures_in_a_row = progress.failures_in_a_row.saturating_add(1);
+            progress.last_error = Some(RefreshError::Panicked);
+            progress.is_looking = false;
+        });
+        self.next_at = self.now() + self.backoff();
+        self.publish();
+    }
+
     async fn work(&mut self, inbox: &mut mpsc::Receiver<Command>) {
-        if self.is_due() {
+        if self.next_at <= self.now() {
             self.attempt(Why::Schedule).await;
         }
         loop {
@@ -268,79 +294,6 @@ impl Worker {
             self.unknown.forget_all();
         }
         Ok(())
-    }
-
-    /// Takes what another process of this host has fetched since; whether there was something.
-    fn adopt(&mut self) -> bool {
-        let Some(snapshot) = &self.snapshot else {
-            return false;
-        };
-        let loaded = snapshot.load(self.clock.now());
-        let max_age = snapshot.max_age();
-        let adopted = loaded.and_then(|stored| match stored {
-            Some((content, age)) => self.adopt_content(content, age, max_age),
-            None => Ok(false),
-        });
-        let is_adopted = adopted == Ok(true);
-        match adopted {
-            Ok(true) => self.note_snapshot(SnapshotState::Loaded, None),
-            Ok(false) if self.snapshot_status.is_some() => {}
-            Ok(false) => self.note_snapshot(SnapshotState::Absent, None),
-            Err(error) => self.note_snapshot(SnapshotState::Refused, Some(error)),
-        }
-        is_adopted
-    }
-
-    fn adopt_content(
-        &mut self,
-        content: Content,
-        age: Duration,
-        max_age: Duration,
-    ) -> Result<bool, SnapshotError> {
-        let now = self.now();
-        let held = self.keeper.vouched().map(|vouched| vouched.at.age(now));
-        // The file counts whole seconds.
-        if held.is_some_and(|held| held <= age + Duration::from_secs(1)) {
-            return Ok(false);
-        }
-        let (document, validator, stamp) = content.into_parts()?;
-        if !self.fetcher.may_come_from(&validator.uri) {
-            return Err(SnapshotError::OtherSource);
-        }
-        let offer = self.fetcher.read(document, validator, stamp);
-        let offer = offer.map_err(|_| SnapshotError::Corrupt)?;
-        let asked = Moment::before(now, age);
-        Ok(self.take(offer, asked, max_age).is_ok())
-    }
-
-    /// Leaves the set at hand to the other processes, and to the next one here.
-    fn save(&mut self, lock: &Lock) {
-        let (Some(snapshot), Some(held)) = (&self.snapshot, self.keeper.held()) else {
-            return;
-        };
-        let Some(vouched) = self.keeper.vouched() else {
-            return;
-        };
-        let now = self.clock.now();
-        let fetched_at = now.saturating_sub(vouched.at.age(self.now()).as_secs());
-        match snapshot.save(lock, held, vouched, fetched_at) {
-            Ok(()) => self.note_snapshot(SnapshotState::Saved, None),
-            Err(error) => self.note_snapshot(SnapshotState::Refused, Some(error)),
-        }
-    }
-
-    fn note_snapshot(&mut self, state: SnapshotState, problem: Option<SnapshotError>) {
-        let status = SnapshotStatus {
-            state,
-            problem: problem.as_ref().map(ToString::to_string),
-        };
-        if self.snapshot_status.as_ref() == Some(&status) {
-            return;
-        }
-        if let Some(error) = problem {
-            tracing::error!(%error, "key_snapshot_refused");
-        }
-        self.snapshot_status = Some(status);
     }
 
     fn publish(&self) {

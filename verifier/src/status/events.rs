@@ -21,7 +21,7 @@ use crate::fetch::{EventStream, FetchError, Http, Url};
 const MAX_LINE: usize = 8 * 1024;
 /// A stream that says nothing for so long is dead; ours says something every 15 s.
 const SILENCE: Duration = Duration::from_secs(45);
-/// An issuer without events is asked again after this.
+/// An issuer that never had events is asked again after this.
 const NO_EVENTS: Duration = Duration::from_secs(600);
 const FIRST_BACKOFF: Duration = Duration::from_secs(1);
 const MAX_BACKOFF: Duration = Duration::from_secs(30);
@@ -36,6 +36,8 @@ pub(super) struct Listener {
     slot: Arc<ListSlot>,
     clock: Arc<dyn Clock>,
     jitter: Jitter,
+    /// A stream has opened before.
+    has_opened: bool,
 }
 
 impl Listener {
@@ -51,11 +53,12 @@ impl Listener {
             slot,
             clock: Arc::clone(&fetcher.judge.clock),
             jitter: Jitter::default(),
+            has_opened: false,
         }
     }
 
     /// Notifies `heard` of every event, for ever, from the first notice that the list is `there`.
-    pub(super) async fn listen(self, there: &Notify, heard: &Notify) {
+    pub(super) async fn listen(mut self, there: &Notify, heard: &Notify) {
         there.notified().await;
         let mut failures = 0_u32;
         loop {
@@ -69,7 +72,7 @@ impl Listener {
                         status: 404..=406 | 410
                     })
             );
-            if is_refused {
+            if is_refused && !self.has_opened {
                 self.slot.note(|progress| progress.push = Push::Off);
                 self.clock.sleep_until(end + NO_EVENTS).await;
                 continue;
@@ -81,16 +84,19 @@ impl Listener {
             } else {
                 failures.saturating_add(1)
             };
-            let backoff = FIRST_BACKOFF * 2_u32.pow(failures.saturating_sub(1).min(8));
+            // One answer out of turn, of a proxy or a restart, does not end what was there before.
+            let most = if is_refused { NO_EVENTS } else { MAX_BACKOFF };
+            let backoff = FIRST_BACKOFF * 2_u32.pow(failures.saturating_sub(1).min(10));
             let random = self.jitter.random(&*self.clock);
-            let delay = backoff.min(MAX_BACKOFF).mul_f64(1.0 - 0.5 * random);
+            let delay = backoff.min(most).mul_f64(1.0 - 0.5 * random);
             self.clock.sleep_until(end + delay).await;
         }
     }
 
     /// Follows one stream to its end.
-    async fn follow(&self, heard: &Notify) -> Result<(), FetchError> {
+    async fn follow(&mut self, heard: &Notify) -> Result<(), FetchError> {
         let mut stream = self.http.listen(&self.url).await?;
+        self.has_opened = true;
         let mut heard_at = self.clock.monotonic();
         self.slot.note(|progress| progress.push = Push::Connected);
         heard.notify_one(); // What happened while nobody listened.

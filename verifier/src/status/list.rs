@@ -45,10 +45,46 @@ impl StatusList {
         Some((byte >> shift) & (u8::MAX >> (8 - self.bits)))
     }
 
+    /// Whether `other` lets through again what is over for good here: a status that is neither
+    /// valid nor suspended. A place that is gone is taken back too, and so is a list of other bits.
+    pub(crate) fn is_taken_back_by(&self, other: &Self) -> bool {
+        if self.bits != other.bits {
+            return true;
+        }
+        match self.bits {
+            1 => self.loses(other, |status| status),
+            // Of 0 to 3 the odd ones are over.
+            2 => self.loses(other, |statuses| statuses & 0b0101_0101),
+            4 => self.loses(other, over_halves),
+            _ => self.loses(other, |status| u8::from(is_over(status))),
+        }
+    }
+
+    /// Whether `other` lacks a bit that `over` finds in the same byte here; without a branch for
+    /// each byte, as there are millions.
+    fn loses(&self, other: &Self, over: impl Fn(u8) -> u8) -> bool {
+        let kept = self.bytes.len().min(other.bytes.len());
+        let (kept, gone) = self.bytes.split_at(kept);
+        let pairs = kept.iter().zip(&other.bytes);
+        let lost = pairs.fold(0, |lost, (old, new)| lost | over(*old) & !over(*new));
+        gone.iter().fold(lost, |lost, old| lost | over(*old)) != 0
+    }
+
     /// How many statuses there are.
     pub(crate) fn len(&self) -> usize {
         self.bytes.len() * usize::from(8 / self.bits)
     }
+}
+
+/// Whether a session of this status is over for good: 0 is valid, 2 suspended.
+const fn is_over(status: u8) -> bool {
+    !matches!(status, 0 | 2)
+}
+
+/// The lowest bit of each half of `byte` says whether the status there is over.
+const fn over_halves(byte: u8) -> u8 {
+    let over = byte & 0b1101_1101;
+    (over | over >> 1 | over >> 2 | over >> 3) & 0b0001_0001
 }
 
 fn inflate(zlib: &[u8]) -> Option<Vec<u8>> {

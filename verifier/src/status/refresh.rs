@@ -4,8 +4,9 @@
 //! construction, and a list that hangs delays no other. Push only makes a fetch come earlier:
 //! whoever cuts it delays news to the next poll.
 //!
-//! **Invariant:** a failed fetch changes no list. Whatever is pushed or asked, a list is fetched
-//! at most [`PUSHES`] times a second for the one and once for the other.
+//! **Invariant:** a failed fetch changes no list. Whatever is pushed or asked, the task of a list
+//! fetches it at most [`PUSHES`] times a second for the one and once for the other; a task that is
+//! made anew, for a list that was let go, counts from nothing.
 
 use std::collections::{HashMap, VecDeque};
 use std::hash::{BuildHasher as _, RandomState};
@@ -21,6 +22,7 @@ use super::fetched::{Ask, IDLE, MAX_LISTS, Slots};
 use super::slot::{ListSlot, Snapshot};
 use super::source::AgePolicy;
 use super::token::ListError;
+use crate::background;
 use crate::clock::Clock;
 use crate::fetch::{FetchError, Http, safe_url};
 
@@ -65,13 +67,24 @@ impl Worker {
     /// Works until the handle is dropped; the tasks end with it, even in a fetch.
     pub(super) async fn run(self, mut inbox: mpsc::Receiver<Ask>, alive: watch::Receiver<()>) {
         let mut is_alive = alive;
+        // A panic ends the tasks too, each lets its list go, and whoever asks next begins anew.
+        while background::caught("status_lists", self.work(&mut inbox, &mut is_alive))
+            .await
+            .is_err()
+        {}
+    }
+
+    async fn work(&self, inbox: &mut mpsc::Receiver<Ask>, is_alive: &mut watch::Receiver<()>) {
         let mut tasks = JoinSet::new();
         let mut lists: HashMap<Box<str>, Kept> = HashMap::new();
         loop {
             tokio::select! {
                 // Nothing is ever sent: this resolves when the handle is dropped.
                 _ = is_alive.changed() => return,
-                Some(_) = tasks.join_next() => lists.retain(|_, kept| !kept.asks.is_closed()),
+                Some(ended) = tasks.join_next() => {
+                    background::note_end(&ended);
+                    lists.retain(|_, kept| !kept.asks.is_closed());
+                }
                 Some(Ask { slot, reply }) = inbox.recv() => {
                     let kept = lists.get(slot.uri()).filter(|kept| kept.is_for(&slot));
                     if let Some(kept) = kept {

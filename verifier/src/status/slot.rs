@@ -1,6 +1,8 @@
 //! The place of one list: what the walk reads, what the worker writes.
 //!
-//! **Invariant:** reading takes no lock. An older copy never takes the place of a newer one.
+//! **Invariant:** reading takes no lock. An older copy never takes the place of a newer one, and no
+//! copy of the same second takes back what is over for good. Nothing makes a copy older than it was
+//! known to be.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -96,7 +98,7 @@ impl Snapshot {
         let (now, moment) = (clock.now(), clock.monotonic());
         let usable_until = token.expires_at.map(|exp| {
             let end = exp.unsigned_seconds().saturating_add(leeway);
-            moment + Duration::from_secs(end.saturating_sub(now))
+            moment.saturating_add(Duration::from_secs(end.saturating_sub(now)))
         });
         Self {
             list: Arc::new(token.list),
@@ -120,6 +122,22 @@ impl Snapshot {
         // `Age` is any number that a cache makes up.
         now.saturating_sub(self.confirmed_at)
             .saturating_add(self.age_then)
+    }
+
+    /// `iat` counts whole seconds: of two copies of one second, the one that takes back what is
+    /// over for good is the older.
+    fn is_older_than(&self, other: &Self) -> bool {
+        self.issued_at < other.issued_at
+            || (self.issued_at == other.issued_at && other.list.is_taken_back_by(&self.list))
+    }
+
+    /// The same, by the word of `other` if that is the younger one.
+    fn no_older_than(self, other: &Self) -> Self {
+        if other.age(self.confirmed_at) < self.age_then {
+            self.confirmed(other.confirmed_at, other.age_then)
+        } else {
+            self
+        }
     }
 
     fn is_usable(&self, now: Duration) -> bool {
@@ -170,10 +188,19 @@ impl ListSlot {
     /// Puts `snapshot` in place, unless the copy there is newer; whether it did.
     pub(super) fn replace(&self, snapshot: Snapshot) -> bool {
         let current = self.current.load();
-        let is_older = |current: &Arc<Snapshot>| snapshot.issued_at < current.issued_at;
-        if current.as_ref().is_some_and(is_older) {
+        let Some(copy) = current.as_deref() else {
+            self.current.store(Some(Arc::new(snapshot)));
+            return true;
+        };
+        if snapshot.is_older_than(copy) {
             return false;
         }
+        let is_same = snapshot.issued_at == copy.issued_at && snapshot.list == copy.list;
+        let snapshot = if is_same {
+            snapshot.no_older_than(copy)
+        } else {
+            snapshot
+        };
         self.current.store(Some(Arc::new(snapshot)));
         true
     }
@@ -245,7 +272,9 @@ impl ListSlot {
         let Some(copy) = self.current.load_full() else {
             return false;
         };
-        let confirmed = Snapshot::clone(&copy).confirmed(moment, age_then);
+        let confirmed = Snapshot::clone(&copy)
+            .confirmed(moment, age_then)
+            .no_older_than(&copy);
         self.current.store(Some(Arc::new(confirmed)));
         true
     }

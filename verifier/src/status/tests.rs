@@ -1,5 +1,10 @@
 //! The shared corpus of status lists, and what only the room itself can see.
 
+use std::io::Write as _;
+
+use base64_simd::URL_SAFE_NO_PAD;
+use flate2::Compression;
+use flate2::write::ZlibEncoder;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
@@ -131,4 +136,33 @@ fn token_status_list() {
         }
     }
     assert_eq!(cases.len(), 78);
+}
+
+fn packed(bits: i64, bytes: &[u8]) -> StatusList {
+    let mut zlib = ZlibEncoder::new(Vec::new(), Compression::fast());
+    zlib.write_all(bytes).unwrap();
+    let lst = URL_SAFE_NO_PAD.encode_to_string(zlib.finish().unwrap());
+    StatusList::parse(bits, &lst).unwrap()
+}
+
+/// Every pair of statuses at every place of a byte, against the rule in words.
+#[test]
+fn what_is_over_for_good_is_not_taken_back() {
+    let is_over = |status: u8| status != 0 && status != 2;
+    for bits in [1, 2, 4, 8] {
+        let most = u8::MAX >> (8 - bits);
+        for shift in (0..8).step_by(bits) {
+            for (old, new) in (0..=most).flat_map(|old| (0..=most).map(move |new| (old, new))) {
+                let list = |status: u8| packed(i64::try_from(bits).unwrap(), &[0, status << shift]);
+                let (was, is) = (list(old), list(new));
+                let expected = is_over(old) && !is_over(new);
+                assert_eq!(was.is_taken_back_by(&is), expected, "{bits}: {old} {new}");
+            }
+        }
+    }
+    let short = packed(2, &[0]);
+    assert!(packed(2, &[0, 0b0100]).is_taken_back_by(&short));
+    assert!(!packed(2, &[0, 0b1000]).is_taken_back_by(&short));
+    assert!(!short.is_taken_back_by(&packed(2, &[0, 0b0100])));
+    assert!(short.is_taken_back_by(&packed(1, &[0])), "of other bits");
 }

@@ -260,3 +260,21 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn after_a_doubt_the_set_at_hand_is_read_anew_and_an_older_one_is_still_older() {
+    let mut real = Real::new();
+    let (first, second) = (Keys::from([(1, 0)]), Keys::from([(1, 0), (2, 0)]));
+    let taken = real.take(offer(&second, Some(2), 0));
+    assert_eq!(taken, Ok(Standing::Follows));
+    let again = real.take(offer(&second, Some(2), 0));
+    assert_eq!(again, Ok(Standing::Same));
+    real.keeper.doubt();
+    let held = real.keeper.held().unwrap();
+    assert_eq!(held.validator.etag, None, "asked for whole");
+    let older = real.take(offer(&first, Some(1), 0));
+    assert_eq!(older, Err(RefreshError::Superseded));
+    let anew = real.take(offer(&second, Some(2), 0));
+    assert_eq!(anew, Ok(Standing::Follows));
+    assert_eq!(real.usable(), Some(second));
+}

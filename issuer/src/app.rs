@@ -26,6 +26,7 @@ use crate::key::material::SigningKey;
 use crate::key::rotation::Timing;
 use crate::key::sealing::Kek;
 use crate::key::{KeyError, Keyring};
+use crate::mail::Outbox;
 use crate::router;
 use crate::service_token::ServiceTokens;
 use crate::settings::{Settings, SettingsError};
@@ -91,6 +92,7 @@ pub(crate) struct Parts {
     pub(crate) lists: Lists,
     pub(crate) sightings: Sightings,
     pub(crate) services: ServiceTokens,
+    pub(crate) outbox: Outbox,
     pub(crate) metrics: Metrics,
     pub(crate) readiness: ReadinessCache,
     /// One permit a core: more signatures at once only wait for each other.
@@ -152,6 +154,7 @@ impl App {
         let (operators, ops_addr) = bind(settings.ops_listen)?;
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let lists = Lists::new(settings.status_list_subscribers, settings.request_timeout);
+        let outbox = Outbox::new(&settings)?;
         let parts = Parts {
             settings,
             clock,
@@ -160,6 +163,7 @@ impl App {
             lists,
             sightings: Sightings::default(),
             services,
+            outbox,
             metrics: Metrics::new(),
             readiness: ReadinessCache::default(),
             signers: Semaphore::new(cores),
@@ -232,6 +236,7 @@ impl App {
             never = stop => match never {},
             never = background::run(&shared, self.publisher) => match never {},
         };
+        shared.outbox.close().await;
         shared.db.close().await;
         served
     }

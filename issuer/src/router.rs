@@ -15,7 +15,7 @@ use crate::app::Shared;
 use crate::browser::cors;
 use crate::problem::{self, Problem, ProblemCode};
 use crate::{
-    customers, discovery, health, key, operators, request_id, session, status_list, telemetry,
+    customers, discovery, health, key, mail, operators, request_id, session, status_list, telemetry,
 };
 
 /// The public listener.
@@ -61,6 +61,7 @@ pub(crate) fn operators(shared: &Shared) -> Router {
     let api = Router::new()
         .merge(key::routes::routes())
         .merge(session::operator_routes::routes())
+        .merge(mail::routes::routes())
         .fallback(not_found)
         .method_not_allowed_fallback(method_not_allowed)
         .layer(middleware::from_fn(no_store));

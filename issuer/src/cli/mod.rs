@@ -4,6 +4,7 @@
 //! by the rules; a changing command takes `--dry-run` and then changes nothing.
 
 mod keys;
+mod mail;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -71,6 +72,7 @@ impl Invocation {
             Some(("check-config", _)) => Ok(settings.render()),
             Some(("migrate", rest)) => migrate_command(&settings, rest).await,
             Some(("keys", rest)) => keys::run(&settings, clock, rest).await,
+            Some(("mail", rest)) => mail::run(&settings, clock, rest).await,
             _ => serve(settings, clock).await,
         };
         match done {
@@ -144,7 +146,7 @@ async fn migrate_command(settings: &Settings, matches: &ArgMatches) -> Result<St
     let is_dry = matches.subcommand().is_some_and(|(_, rest)| dry_run(rest));
     let up = matches.subcommand_name() == Some("up");
     let mut text = String::new();
-    for migration in &migrate::MIGRATIONS {
+    for migration in migrate::MIGRATIONS {
         let is_pending = pending
             .iter()
             .any(|pending| pending.version == migration.version);
@@ -208,6 +210,7 @@ fn command() -> Command {
         )
         .subcommand(migrate_definition())
         .subcommand(keys::definition())
+        .subcommand(mail::definition())
 }
 
 fn migrate_definition() -> Command {

@@ -121,6 +121,7 @@ pub const SCOPE_NAMES: &[&str] = &[
     "audit:write",
     "ops:keys",
     "ops:sessions",
+    "ops:mail",
     "ops:*",
 ];
 

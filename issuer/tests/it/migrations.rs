@@ -62,12 +62,10 @@ async fn files_applied_by_another_runner_are_found_done(database: Database) {
     issuer.get("/readyz").await.expect(200);
     let customer = issuer.customer("ada@example.com").await;
     issuer.mint(&customer).await.expect(201);
-    assert_eq!(
-        database
-            .number("SELECT COUNT(*) FROM queue_schema_migrations")
-            .await,
-        4
-    );
+    let recorded = database
+        .number("SELECT COUNT(*) FROM queue_schema_migrations")
+        .await;
+    assert_eq!(usize::try_from(recorded).unwrap(), files("sqlite").len());
 }
 
 async fn newer_ledger_is_left_alone(database: Database) {
@@ -89,12 +87,13 @@ async fn number_that_arrives_late_is_applied(database: Database) {
         "sqlite"
     };
     for file in files(engine) {
-        if !file.to_string_lossy().contains("/002_") {
+        // Nothing after it builds on it.
+        if !file.to_string_lossy().contains("/005_") {
             let text = std::fs::read_to_string(file).unwrap();
             database.execute(&text).await.unwrap();
         }
     }
-    let missing = "SELECT COUNT(*) FROM queue_schema_migrations WHERE version = 2";
+    let missing = "SELECT COUNT(*) FROM queue_schema_migrations WHERE version = 5";
     assert_eq!(database.number(missing).await, 0);
     let issuer = Issuer::start(&database).await;
     issuer.get("/readyz").await.expect(200);
@@ -154,7 +153,7 @@ fn dump(database: &Database) -> String {
         .join("\n")
 }
 
-fn files(engine: &str) -> Vec<PathBuf> {
+pub(crate) fn files(engine: &str) -> Vec<PathBuf> {
     let mut files: Vec<PathBuf> = std::fs::read_dir(folder(engine))
         .unwrap()
         .map(|entry| entry.unwrap().path())

@@ -22,6 +22,7 @@ mod health;
 mod idempotency;
 mod key;
 mod problem;
+mod rbac;
 mod request_id;
 mod router;
 mod service_token;

@@ -13,12 +13,13 @@ use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::app::Shared;
 use crate::problem::{self, Problem, ProblemCode};
-use crate::{customers, discovery, health, key, request_id, session, status_list, telemetry};
+use crate::{customers, discovery, health, key, rbac, request_id, session, status_list, telemetry};
 
 /// The public listener.
 pub(crate) fn public(shared: &Shared) -> Router {
     let api = Router::new()
         .merge(customers::routes::routes())
+        .merge(rbac::routes::routes())
         .merge(session::routes::routes())
         .fallback(not_found)
         .method_not_allowed_fallback(method_not_allowed)
@@ -99,11 +100,13 @@ async fn flag(State(shared): State<Shared>, request: Request, next: Next) -> Res
     next.run(request).await
 }
 
+/// What a route says of its own answer stands.
 async fn no_store(request: Request, next: Next) -> Response {
     let mut response = next.run(request).await;
     response
         .headers_mut()
-        .insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        .entry(CACHE_CONTROL)
+        .or_insert(HeaderValue::from_static("no-store"));
     response
 }
 

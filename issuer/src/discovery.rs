@@ -93,7 +93,7 @@ pub(crate) fn cacheable(request: &HeaderMap, document: Cacheable<'_>) -> Respons
 }
 
 /// Whether `If-None-Match` names `etag`, by the weak comparison GET asks for.
-fn holds(request: &HeaderMap, etag: &HeaderValue) -> bool {
+pub(crate) fn holds(request: &HeaderMap, etag: &HeaderValue) -> bool {
     request
         .get_all(IF_NONE_MATCH)
         .iter()

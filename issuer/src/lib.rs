@@ -25,6 +25,7 @@ mod key;
 mod mail;
 mod operators;
 mod problem;
+mod rbac;
 mod request_id;
 mod router;
 mod secret;

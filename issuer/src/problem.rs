@@ -102,9 +102,9 @@ codes! {
     CustomerEmailTaken = "customer_email_taken", CONFLICT, "The e-mail address is taken";
     /// The display name is empty, too long or has control characters.
     CustomerDisplayNameInvalid = "customer_display_name_invalid", UNPROCESSABLE_ENTITY, "The display name is not valid";
-    /// The customer is suspended and gets no session.
+    /// The customer is suspended and gets no session and no role.
     CustomerSuspended = "customer_suspended", CONFLICT, "The customer is suspended";
-    /// The customer is erased and gets no session.
+    /// The customer is erased and gets no session and no role.
     CustomerErased = "customer_erased", CONFLICT, "The customer is erased";
     /// The audience is not one this issuer mints for.
     SessionAudienceNotAllowed = "session_audience_not_allowed", UNPROCESSABLE_ENTITY, "The audience is not allowed";
@@ -112,6 +112,14 @@ codes! {
     SessionNotFound = "session_not_found", NOT_FOUND, "There is no such session";
     /// The session a repeated request made is expired or revoked.
     SessionEnded = "session_ended", CONFLICT, "The session has ended";
+    /// No such role.
+    RoleNotFound = "role_not_found", NOT_FOUND, "There is no such role";
+    /// The customer for whom the service acts lacks `rbac.write` or a permission of the role.
+    RbacGrantExceedsOwn = "rbac_grant_exceeds_own", FORBIDDEN, "The acting customer may not grant or revoke this role";
+    /// The customer is the only active holder of the admin role.
+    RbacLastAdmin = "rbac_last_admin", CONFLICT, "The last admin stays";
+    /// The role that a repeated request granted was revoked since.
+    RbacAssignmentEnded = "rbac_assignment_ended", CONFLICT, "The role was revoked meanwhile";
     /// No such status list, or its last session is dead.
     StatusListNotFound = "status_list_not_found", NOT_FOUND, "There is no such status list";
     /// As many subscribers as there may be are told of new versions; the list itself is served.

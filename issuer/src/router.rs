@@ -15,7 +15,8 @@ use crate::app::Shared;
 use crate::browser::cors;
 use crate::problem::{self, Problem, ProblemCode};
 use crate::{
-    customers, discovery, health, key, mail, operators, request_id, session, status_list, telemetry,
+    customers, discovery, health, key, mail, operators, rbac, request_id, session, status_list,
+    telemetry,
 };
 
 /// The public listener.
@@ -34,6 +35,7 @@ pub(crate) fn public(shared: &Shared) -> Router {
         .merge(with_cookies)
         .merge(with_bearer)
         .merge(customers::routes::routes())
+        .merge(rbac::routes::routes())
         .merge(session::routes::routes())
         .fallback(not_found)
         .method_not_allowed_fallback(method_not_allowed)
@@ -120,11 +122,13 @@ async fn flag(State(shared): State<Shared>, request: Request, next: Next) -> Res
     next.run(request).await
 }
 
+/// What a route says of its own answer stands.
 async fn no_store(request: Request, next: Next) -> Response {
     let mut response = next.run(request).await;
     response
         .headers_mut()
-        .insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        .entry(CACHE_CONTROL)
+        .or_insert(HeaderValue::from_static("no-store"));
     response
 }
 

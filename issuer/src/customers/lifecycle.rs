@@ -11,6 +11,7 @@ use crate::audit::{self, Actor, Event};
 use crate::clock::Timestamp;
 use crate::db::{Id, Tx};
 use crate::problem::{Problem, ProblemCode};
+use crate::rbac;
 use crate::session;
 use crate::status_list::PUBLISHED_WITHIN;
 
@@ -46,6 +47,7 @@ pub(super) async fn change(
     let mut ended = 0;
     match change.state {
         Some(Standing::Suspended) if state == "active" => {
+            rbac::check_admin_stays(&mut tx, id).await?;
             store::suspend(&mut tx, id, now).await?;
             ended = session::end_all(&mut tx, id, actor, now, "customer_suspended").await?;
             record(&mut tx, actor, id, "customer.suspended", now).await?;
@@ -67,6 +69,7 @@ pub(super) async fn erase(shared: &Shared, actor: &Actor, id: Id) -> Result<Cust
     if state == "erased" {
         return store::find_in(&mut tx, id).await?.ok_or_else(missing);
     }
+    rbac::check_admin_stays(&mut tx, id).await?;
     let ended = session::end_all(&mut tx, id, actor, now, "customer_erased").await?;
     store::erase(&mut tx, id, now).await?;
     record(&mut tx, actor, id, "customer.erased", now).await?;

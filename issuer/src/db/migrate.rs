@@ -79,6 +79,7 @@ pub(crate) const MIGRATIONS: &[Migration] = &[
         "queue_verifier_sightings",
         "005_queue_verifier_sightings.sql"
     ),
+    migration!(6, "queue_rbac", "006_queue_rbac.sql"),
     migration!(9, "queue_outbox", "009_queue_outbox.sql"),
     migration!(
         10,

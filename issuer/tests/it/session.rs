@@ -44,7 +44,7 @@ async fn session_is_minted(database: Database) {
         "iss": "http://localhost:4100", "aud": "raptor", "sub": customer, "client_id": "raptor",
         "iat": START, "exp": claims["exp"], "jti": claims["jti"], "sid": session["session_id"], "auth_time": START,
         "acr": "urn:queue:acr:legacy", "amr": [], "tenant_id": "00000000-0000-7000-8000-000000000001",
-        "scope": "customer", "roles": ["antlers-user"], "authz_ver": 1, "status": claims["status"],
+        "scope": "customer", "roles": ["antlers-user"], "authz_ver": 2, "status": claims["status"],
     });
     assert_eq!(claims, expect);
     let life = claims["exp"].as_i64().unwrap() - START;

@@ -1,0 +1,60 @@
+//! Page: takes `page_size` and `cursor`, says where a list goes on and how far.
+//!
+//! **Invariant:** a page has 1 to 200 rows; another size is refused, never clamped.
+
+use serde::{Deserialize, Serialize};
+
+use super::is_name;
+use crate::problem::{Problem, ProblemCode};
+
+/// What the query says.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct PageQuery {
+    page_size: Option<i64>,
+    cursor: Option<String>,
+}
+
+/// Which rows are asked for: those after `after`, at most `size`.
+#[derive(Debug)]
+pub(super) struct Page {
+    pub(super) after: String,
+    pub(super) size: i64,
+}
+
+impl PageQuery {
+    /// The page asked for. The cursor is the name of the last row seen: names are final, so a list that
+    /// grows meanwhile neither repeats nor skips a row.
+    pub(super) fn resolve(self) -> Result<Page, Problem> {
+        let refuse = |what: String| Problem::new(ProblemCode::RequestQueryMalformed).detail(what);
+        let size = self.page_size.unwrap_or(USUAL);
+        if !(1..=LARGEST).contains(&size) {
+            return Err(refuse(format!("expected a page_size of 1 to {LARGEST}")));
+        }
+        let after = self.cursor.unwrap_or_default();
+        if !after.is_empty() && !is_name(&after) {
+            return Err(refuse("expected a cursor of this list".to_owned()));
+        }
+        Ok(Page { after, size })
+    }
+}
+
+impl Page {
+    /// Cuts off the row beyond the page; its predecessor is where the next page begins.
+    pub(super) fn cut<T: Serialize>(
+        &self,
+        mut rows: Vec<T>,
+        name: impl Fn(&T) -> &str,
+    ) -> (Vec<T>, Option<String>) {
+        let size = usize::try_from(self.size).unwrap_or_default();
+        if rows.len() <= size {
+            return (rows, None);
+        }
+        rows.truncate(size);
+        let next = rows.last().map(|row| name(row).to_owned());
+        (rows, next)
+    }
+}
+
+const USUAL: i64 = 50;
+const LARGEST: i64 = 200;

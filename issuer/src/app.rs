@@ -27,7 +27,7 @@ use crate::key::rotation::Timing;
 use crate::key::sealing::Kek;
 use crate::key::{KeyError, Keyring};
 use crate::router;
-use crate::service_token::ServiceTokens;
+use crate::service_token::{ServiceTokens, Uses};
 use crate::settings::{Settings, SettingsError};
 use crate::sighting::Sightings;
 use crate::status_list::{Lists, Publisher, Shape};
@@ -91,6 +91,7 @@ pub(crate) struct Parts {
     pub(crate) lists: Lists,
     pub(crate) sightings: Sightings,
     pub(crate) services: ServiceTokens,
+    pub(crate) uses: Uses,
     pub(crate) metrics: Metrics,
     pub(crate) readiness: ReadinessCache,
     /// One permit a core: more signatures at once only wait for each other.
@@ -160,6 +161,7 @@ impl App {
             lists,
             sightings: Sightings::default(),
             services,
+            uses: Uses::default(),
             metrics: Metrics::new(),
             readiness: ReadinessCache::default(),
             signers: Semaphore::new(cores),

@@ -21,6 +21,7 @@ mod flag;
 mod health;
 mod idempotency;
 mod key;
+mod oauth;
 mod problem;
 mod request_id;
 mod router;

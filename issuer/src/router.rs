@@ -13,13 +13,17 @@ use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::app::Shared;
 use crate::problem::{self, Problem, ProblemCode};
-use crate::{customers, discovery, health, key, request_id, session, status_list, telemetry};
+use crate::{
+    customers, discovery, health, key, oauth, request_id, service_token, session, status_list,
+    telemetry,
+};
 
 /// The public listener.
 pub(crate) fn public(shared: &Shared) -> Router {
     let api = Router::new()
         .merge(customers::routes::routes())
         .merge(session::routes::routes())
+        .merge(oauth::routes())
         .fallback(not_found)
         .method_not_allowed_fallback(method_not_allowed)
         .layer(middleware::from_fn(no_store))
@@ -45,6 +49,7 @@ pub(crate) fn public(shared: &Shared) -> Router {
 pub(crate) fn operators(shared: &Shared) -> Router {
     let api = Router::new()
         .merge(key::routes::routes())
+        .merge(service_token::routes::routes())
         .fallback(not_found)
         .method_not_allowed_fallback(method_not_allowed)
         .layer(middleware::from_fn(no_store));

@@ -4,8 +4,6 @@
 //! another process has made old is read again first.
 //! **Invariant:** signing happens before the commit, so a token that fails leaves no session behind.
 
-use std::sync::Arc;
-
 use super::{ACR_LEGACY, Holder, SessionRow, store};
 use crate::app::Shared;
 use crate::audit::{self, Event};
@@ -13,12 +11,11 @@ use crate::caller::Caller;
 use crate::clock::Timestamp;
 use crate::db::{DEFAULT_TENANT, Id, Tx};
 use crate::idempotency::Attempt;
-use crate::key::KeySnapshot;
 use crate::problem::{Problem, ProblemCode};
 use crate::status_list::{self, PUBLISHED_WITHIN, Place};
 use crate::telemetry;
 use crate::token::claims::Grant;
-use crate::token::{self, AccessToken, TokenError};
+use crate::token::{self, AccessToken};
 
 /// A session, its token, and whether the session is new.
 pub(crate) struct Issued {
@@ -53,7 +50,8 @@ pub(crate) async fn issue(
     let status = status_list::assign(&mut tx, session.id, shared.list_shape(), now).await?;
     let keys = shared.keys.as_of(&mut tx).await?;
     let grant = grant(shared, &session, holder, status.place);
-    let token = sign(shared, keys, grant, now).await?;
+    let life = shared.settings.token_life;
+    let token = token::sign(shared, move || token::issue(&keys, &grant, now, life)).await?;
     tx.commit().await?;
     if status.opened {
         shared.lists.settled(PUBLISHED_WITHIN).await;
@@ -135,27 +133,4 @@ fn grant(shared: &Shared, session: &SessionRow, holder: Holder, place: Place) ->
         status: place.reference(&shared.settings.url),
         session_expires_at: session.expires_at,
     }
-}
-
-/// Signs on a blocking thread, at most one signature a core at a time.
-async fn sign(
-    shared: &Shared,
-    keys: Arc<KeySnapshot>,
-    grant: Grant,
-    now: Timestamp,
-) -> Result<AccessToken, Problem> {
-    let life = shared.settings.token_life;
-    let _permit = shared.signers.acquire().await.map_err(Problem::fault)?;
-    let signed = tokio::task::spawn_blocking(move || token::issue(&keys, &grant, now, life))
-        .await
-        .map_err(Problem::fault)?;
-    signed.map_err(|error| {
-        if matches!(error, TokenError::SelfCheck(_)) {
-            shared.metrics.count(telemetry::SELFCHECK_FAILURES, &[]);
-        }
-        match error {
-            TokenError::NoKey => Problem::new(ProblemCode::KeyUnavailable),
-            error => Problem::fault(error),
-        }
-    })
 }

@@ -4,13 +4,14 @@
 //! **Invariant:** the session is kept only if its token was minted and passed the self-check.
 
 pub(crate) mod issue;
+pub(crate) mod revoke;
 pub(crate) mod routes;
 mod store;
 
 use serde::Serialize;
 
 use crate::clock::Timestamp;
-use crate::db::Id;
+use crate::db::{Db, DbError, Id};
 use crate::problem::{Problem, ProblemCode};
 
 /// A session as the database keeps it.
@@ -36,6 +37,16 @@ impl SessionRow {
         }
         Ok(())
     }
+}
+
+/// Whether the session of `customer` goes on, and the customer with it.
+pub(crate) async fn is_live(
+    db: &Db,
+    session: Id,
+    customer: Id,
+    now: Timestamp,
+) -> Result<bool, DbError> {
+    store::is_live(db, session, customer, now).await
 }
 
 /// What minting needs to know of a customer.

@@ -10,22 +10,19 @@ use axum::{Json, Router, routing};
 use serde::{Deserialize, Serialize};
 
 use super::issue::{self, Issued};
-use super::{SessionRow, SessionView, store};
+use super::{SessionView, revoke};
 use crate::app::Shared;
-use crate::audit::{self, Event};
 use crate::caller::Caller;
 use crate::db::Id;
 use crate::extract::{JsonBody, PathId};
 use crate::idempotency::IdempotencyKey;
 use crate::problem::{Problem, ProblemCode};
 use crate::router::{created, replayed};
-use crate::status_list::PUBLISHED_WITHIN;
-use crate::telemetry;
 
 pub(crate) fn routes() -> Router<Shared> {
     Router::new()
         .route("/service/sessions", routing::post(mint))
-        .route("/service/sessions/{sid}/revoke", routing::post(revoke))
+        .route("/service/sessions/{sid}/revoke", routing::post(end))
 }
 
 #[derive(Debug, Deserialize)]
@@ -65,13 +62,13 @@ async fn mint(
     })
 }
 
-async fn revoke(
+async fn end(
     State(shared): State<Shared>,
     caller: Caller,
     PathId(sid): PathId,
 ) -> Result<Response, Problem> {
     caller.require("sessions:revoke")?;
-    let session = revoke_session(&shared, &caller, sid).await?;
+    let session = revoke::revoke(&shared, &caller, sid).await?;
     Ok(Json(SessionView::from(&session)).into_response())
 }
 
@@ -99,31 +96,4 @@ fn parse(shared: &Shared, body: MintSession) -> Result<(Id, String), Problem> {
             .detail("expected an audience of this issuer"));
     }
     Ok((customer, audience))
-}
-
-async fn revoke_session(shared: &Shared, caller: &Caller, sid: Id) -> Result<SessionRow, Problem> {
-    let missing = || Problem::new(ProblemCode::SessionNotFound);
-    let now = shared.clock.now();
-    let mut tx = shared.db.begin().await?;
-    let is_new = store::revoke(&mut tx, sid, now, caller.client_id(), "service").await?;
-    let session = store::find(&mut tx, sid).await?.ok_or_else(missing)?;
-    if is_new {
-        let id = sid.to_string();
-        let event = Event {
-            action: "session.revoked",
-            customer: Some(session.customer),
-            target_kind: "session",
-            target_id: &id,
-        };
-        audit::record(&mut tx, &caller.actor(), &event, now).await?;
-    }
-    tx.commit().await?;
-    if is_new {
-        shared.lists.settled(PUBLISHED_WITHIN).await;
-        shared.metrics.count(
-            telemetry::SESSIONS_REVOKED,
-            &[("reason", "service".to_owned())],
-        );
-    }
-    Ok(session)
 }

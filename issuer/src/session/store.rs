@@ -2,7 +2,7 @@
 
 use super::{Holder, SessionRow};
 use crate::clock::Timestamp;
-use crate::db::{DEFAULT_TENANT, DbError, Id, Row, Sql, Tx};
+use crate::db::{DEFAULT_TENANT, Db, DbError, Id, Row, Sql, Tx};
 
 /// The customer's state and roles, held still until the transaction ends: a suspension that comes at the
 /// same time waits, and then sees the session it has to revoke.
@@ -65,6 +65,30 @@ pub(super) async fn find_held(tx: &mut Tx, id: Id) -> Result<Option<SessionRow>,
     tx.fetch_all(HOLD, &[DEFAULT_TENANT.into(), id.into()])
         .await?;
     find(tx, id).await
+}
+
+/// Whether the session of `customer` is neither over nor revoked, and the customer active.
+pub(super) async fn is_live(
+    db: &Db,
+    session: Id,
+    customer: Id,
+    now: Timestamp,
+) -> Result<bool, DbError> {
+    let row = db
+        .fetch_optional(
+            "SELECT s.id FROM queue_sessions s
+             JOIN queue_customers c ON c.tenant_id = s.tenant_id AND c.id = s.customer_id
+             WHERE s.tenant_id = $1 AND s.id = $2 AND s.customer_id = $3 AND s.revoked_at IS NULL
+               AND s.expires_at > $4 AND c.state = 'active'",
+            &[
+                DEFAULT_TENANT.into(),
+                session.into(),
+                customer.into(),
+                now.into(),
+            ],
+        )
+        .await?;
+    Ok(row.is_some())
 }
 
 /// Revokes the session; false when it was revoked before.

@@ -113,6 +113,7 @@ pub(super) const SCOPES: &str = "QUEUE_SERVICE_SCOPES_";
 pub const SCOPE_NAMES: &[&str] = &[
     "sessions:mint",
     "sessions:revoke",
+    "sessions:introspect",
     "customers:read",
     "customers:write",
     "rbac:read",
@@ -120,6 +121,7 @@ pub const SCOPE_NAMES: &[&str] = &[
     "audit:read",
     "audit:write",
     "ops:keys",
+    "ops:services",
     "ops:*",
 ];
 
@@ -129,7 +131,7 @@ pub const DEFAULT_SCOPES: &[(&str, &str)] = &[
     ("OPS", "ops:*"),
     (
         "RAPTOR",
-        "sessions:mint sessions:revoke customers:read customers:write",
+        "sessions:mint sessions:revoke sessions:introspect customers:read customers:write",
     ),
     ("REASONATOR", "customers:read"),
     ("VELVET", "customers:read"),

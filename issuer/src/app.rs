@@ -29,7 +29,7 @@ use crate::key::{KeyError, Keyring};
 use crate::mail::Outbox;
 use crate::router;
 use crate::secret::Secrets;
-use crate::service_token::ServiceTokens;
+use crate::service_token::{ServiceTokens, Uses};
 use crate::settings::{Settings, SettingsError};
 use crate::sighting::Sightings;
 use crate::status_list::{Lists, Publisher, Shape};
@@ -96,6 +96,7 @@ pub(crate) struct Parts {
     /// None without a key-encryption key: then nobody signs in.
     pub(crate) secrets: Option<Secrets>,
     pub(crate) outbox: Outbox,
+    pub(crate) uses: Uses,
     pub(crate) metrics: Metrics,
     pub(crate) readiness: ReadinessCache,
     /// One permit a core: more signatures at once only wait for each other.
@@ -172,6 +173,7 @@ impl App {
             services,
             secrets,
             outbox,
+            uses: Uses::default(),
             metrics: Metrics::new(),
             readiness: ReadinessCache::default(),
             signers: Semaphore::new(cores),

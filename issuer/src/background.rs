@@ -19,6 +19,7 @@ pub(crate) async fn run(shared: &Shared, publisher: Publisher) -> Infallible {
         never = status_list::follow(shared) => never,
         never = write_sightings(shared) => never,
         never = mail::run(shared) => never,
+        never = write_uses(shared) => never,
         never = sweep(shared) => never,
     }
 }
@@ -58,6 +59,15 @@ async fn write_sightings(shared: &Shared) -> Infallible {
     }
 }
 
+/// Writes down which stored service tokens were used.
+async fn write_uses(shared: &Shared) -> Infallible {
+    loop {
+        tokio::time::sleep(USES).await;
+        let written = shared.uses.flush(&shared.db).await;
+        report(written, "uses of service tokens cannot be written");
+    }
+}
+
 /// Removes what nobody needs any more: expired idempotency keys, places of retired status
 /// lists.
 async fn sweep(shared: &Shared) -> Infallible {
@@ -78,5 +88,7 @@ fn report(done: Result<(), DbError>, what: &'static str) {
 
 /// How often sightings are written: other replicas see them that much later.
 const SIGHTINGS: Duration = Duration::from_secs(1);
+/// How often uses of service tokens are looked through; each is written once a minute.
+const USES: Duration = Duration::from_secs(1);
 /// How often expired rows are removed; nothing that counts waits for it.
 const SWEEP: Duration = Duration::from_secs(60);

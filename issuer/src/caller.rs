@@ -1,7 +1,8 @@
 //! Caller: takes a request's `Authorization` header, gives who calls.
 //!
 //! **Invariant:** exactly one bearer token in exactly one header; anything else is refused before any
-//! comparison. Customers come with their own bearer: see `signed_in`.
+//! comparison. Services only, by a service token or an access token of their own; a customer's session
+//! is none of these: see `signed_in`.
 //!
 //! RFC 6750 §2.1 and §3.
 
@@ -13,7 +14,7 @@ use crate::app::Shared;
 use crate::audit::{Actor, ActorKind};
 use crate::problem::{Problem, ProblemCode};
 use crate::request_id::RequestId;
-use crate::service_token::ServiceClient;
+use crate::service_token::{ServiceClient, identify};
 
 /// An authenticated calling service.
 #[derive(Debug, Clone)]
@@ -23,6 +24,14 @@ pub(crate) struct Caller {
 }
 
 impl Caller {
+    /// The service `client`, authenticated by other means than a bearer token.
+    pub(crate) fn new(client: ServiceClient, parts: &Parts) -> Self {
+        Self {
+            client,
+            request_id: RequestId::of(&parts.extensions),
+        }
+    }
+
     /// The caller's name, as it appears in tokens and audit events.
     pub(crate) fn client_id(&self) -> &str {
         &self.client.client_id
@@ -64,14 +73,11 @@ impl FromRequestParts<Shared> for Caller {
 
     async fn from_request_parts(parts: &mut Parts, shared: &Shared) -> Result<Self, Problem> {
         let token = bearer(parts)?;
-        let Some(client) = shared.services.identify(token) else {
-            return Err(Problem::new(ProblemCode::ServiceTokenInvalid)
-                .challenge("Bearer error=\"invalid_token\""));
-        };
-        Ok(Self {
-            client: client.clone(),
-            request_id: RequestId::of(&parts.extensions),
-        })
+        match identify::bearer(shared, token).await? {
+            Some(client) => Ok(Self::new(client, parts)),
+            None => Err(Problem::new(ProblemCode::ServiceTokenInvalid)
+                .challenge("Bearer error=\"invalid_token\"")),
+        }
     }
 }
 

@@ -13,7 +13,9 @@ use http::{HeaderMap, HeaderValue, StatusCode};
 use serde::Serialize;
 
 use crate::app::Shared;
+use crate::oauth::metadata as oauth;
 use crate::problem::Problem;
+use crate::settings::SCOPE_NAMES;
 
 /// What both documents say. It grows with the endpoints the issuer has; it never names one it lacks.
 #[derive(Debug, Serialize)]
@@ -24,11 +26,17 @@ struct Metadata<'a> {
     status_list_aggregation_endpoint: String,
     /// RFC 8414 requires the member; there is no authorization endpoint, hence no response type.
     response_types_supported: [&'static str; 0],
-    grant_types_supported: [&'static str; 0],
+    grant_types_supported: [&'static str; 1],
     /// OpenID Connect Discovery requires these two of a document at this path.
     subject_types_supported: [&'static str; 1],
     id_token_signing_alg_values_supported: [&'static str; 1],
-    token_endpoint_auth_methods_supported: [&'static str; 0],
+    token_endpoint: String,
+    token_endpoint_auth_methods_supported: [&'static str; 2],
+    introspection_endpoint: String,
+    introspection_endpoint_auth_methods_supported: [&'static str; 2],
+    revocation_endpoint: String,
+    revocation_endpoint_auth_methods_supported: [&'static str; 2],
+    scopes_supported: &'static [&'static str],
 }
 
 /// `GET /.well-known/openid-configuration` and `GET /.well-known/oauth-authorization-server`.
@@ -43,10 +51,16 @@ pub(crate) async fn metadata(
         jwks_uri: format!("{issuer}/.well-known/jwks.json"),
         status_list_aggregation_endpoint: format!("{issuer}/status-lists"),
         response_types_supported: [],
-        grant_types_supported: [],
+        grant_types_supported: oauth::GRANT_TYPES,
         subject_types_supported: ["public"],
         id_token_signing_alg_values_supported: ["RS256"],
-        token_endpoint_auth_methods_supported: [],
+        token_endpoint: format!("{issuer}/api/v1/oauth/token"),
+        token_endpoint_auth_methods_supported: oauth::TOKEN_AUTH,
+        introspection_endpoint: format!("{issuer}/api/v1/oauth/introspect"),
+        introspection_endpoint_auth_methods_supported: oauth::CALLER_AUTH,
+        revocation_endpoint: format!("{issuer}/api/v1/oauth/revoke"),
+        revocation_endpoint_auth_methods_supported: oauth::CALLER_AUTH,
+        scopes_supported: SCOPE_NAMES,
     };
     let bytes = serde_json::to_vec(&document).map_err(Problem::fault)?;
     Ok(cacheable(

@@ -23,6 +23,7 @@ mod health;
 mod idempotency;
 mod key;
 mod mail;
+mod oauth;
 mod operators;
 mod problem;
 mod rbac;

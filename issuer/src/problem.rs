@@ -88,6 +88,22 @@ codes! {
     OriginRefused = "origin_refused", FORBIDDEN, "The page may not do this";
     /// There is no key-encryption key, so no customer can sign in here.
     SignInNotConfigured = "sign_in_not_configured", SERVICE_UNAVAILABLE, "Signing in is not configured";
+    /// No such stored service token.
+    ServiceTokenNotFound = "service_token_not_found", NOT_FOUND, "There is no such service token";
+    /// The client has two live tokens already.
+    ServiceTokenLimit = "service_token_limit", CONFLICT, "The client has two live tokens already";
+    /// The token to rotate is expired or revoked.
+    ServiceTokenEnded = "service_token_ended", CONFLICT, "The service token has ended";
+    /// The life asked for is not one a service token may have.
+    ServiceTokenLifeInvalid = "service_token_life_invalid", UNPROCESSABLE_ENTITY, "The life of the service token is not valid";
+    /// The name is not one a service client may have.
+    ServiceClientIdInvalid = "service_client_id_invalid", UNPROCESSABLE_ENTITY, "The client id is not valid";
+    /// A scope is none of those a service can hold, or there is none.
+    ServiceScopeInvalid = "service_scope_invalid", UNPROCESSABLE_ENTITY, "The scopes are not valid";
+    /// Live tokens of the client have other scopes.
+    ServiceScopesDiffer = "service_scopes_differ", CONFLICT, "The client has other scopes";
+    /// The service client is suspended and gets no token.
+    ServiceClientSuspended = "service_client_suspended", CONFLICT, "The service client is suspended";
     /// The caller lacks the scope the route requires.
     InsufficientScope = "insufficient_scope", FORBIDDEN, "The caller may not do this";
     /// `Idempotency-Key` is empty, too long or not visible ASCII.

@@ -15,8 +15,8 @@ use crate::app::Shared;
 use crate::browser::cors;
 use crate::problem::{self, Problem, ProblemCode};
 use crate::{
-    customers, discovery, health, key, mail, operators, rbac, request_id, session, status_list,
-    telemetry,
+    customers, discovery, health, key, mail, oauth, operators, rbac, request_id, service_token,
+    session, status_list, telemetry,
 };
 
 /// The public listener.
@@ -37,6 +37,7 @@ pub(crate) fn public(shared: &Shared) -> Router {
         .merge(customers::routes::routes())
         .merge(rbac::routes::routes())
         .merge(session::routes::routes())
+        .merge(oauth::routes())
         .fallback(not_found)
         .method_not_allowed_fallback(method_not_allowed)
         .layer(middleware::from_fn(no_store))
@@ -64,6 +65,7 @@ pub(crate) fn operators(shared: &Shared) -> Router {
         .merge(key::routes::routes())
         .merge(session::operator_routes::routes())
         .merge(mail::routes::routes())
+        .merge(service_token::routes::routes())
         .fallback(not_found)
         .method_not_allowed_fallback(method_not_allowed)
         .layer(middleware::from_fn(no_store));

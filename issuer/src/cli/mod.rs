@@ -5,6 +5,7 @@
 
 mod keys;
 mod mail;
+mod service_tokens;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -16,6 +17,7 @@ use crate::app::{self, App, AppError};
 use crate::clock::{Clock, SystemClock};
 use crate::db::migrate;
 use crate::key::KeyError;
+use crate::service_token::commands::ServiceTokenError;
 use crate::settings::{REFERENCE, RawSettings, Settings};
 
 /// What [`parse`] makes of the arguments.
@@ -73,6 +75,7 @@ impl Invocation {
             Some(("migrate", rest)) => migrate_command(&settings, rest).await,
             Some(("keys", rest)) => keys::run(&settings, clock, rest).await,
             Some(("mail", rest)) => mail::run(&settings, clock, rest).await,
+            Some(("service-tokens", rest)) => service_tokens::run(&settings, clock, rest).await,
             _ => serve(settings, clock).await,
         };
         match done {
@@ -108,6 +111,23 @@ impl From<KeyError> for Failure {
             | KeyError::OtherKek
             | KeyError::KekMissing => Self::Refused(error.to_string()),
             error => Self::App(app::key_error(&error)),
+        }
+    }
+}
+
+impl From<ServiceTokenError> for Failure {
+    fn from(error: ServiceTokenError) -> Self {
+        match error {
+            ServiceTokenError::NotFound
+            | ServiceTokenError::Life
+            | ServiceTokenError::ClientId
+            | ServiceTokenError::Scope => Self::Usage(error.to_string()),
+            ServiceTokenError::Limit
+            | ServiceTokenError::Ended
+            | ServiceTokenError::ScopesDiffer
+            | ServiceTokenError::Suspended => Self::Refused(error.to_string()),
+            ServiceTokenError::Db(error) => Self::App(app::database(&error)),
+            ServiceTokenError::Randomness(_) => Self::App(AppError::Keys(error.to_string())),
         }
     }
 }
@@ -211,6 +231,7 @@ fn command() -> Command {
         .subcommand(migrate_definition())
         .subcommand(keys::definition())
         .subcommand(mail::definition())
+        .subcommand(service_tokens::definition())
 }
 
 fn migrate_definition() -> Command {

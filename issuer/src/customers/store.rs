@@ -172,6 +172,7 @@ const ERASE: &[&str] = &[
     "DELETE FROM queue_webauthn_credentials WHERE tenant_id = $1 AND customer_id = $2",
     "DELETE FROM queue_webauthn_challenges WHERE tenant_id = $1 AND customer_id = $2",
     "DELETE FROM queue_backup_codes WHERE tenant_id = $1 AND customer_id = $2",
+    "DELETE FROM queue_outbox WHERE tenant_id = $1 AND customer_id = $2",
     "DELETE FROM queue_customer_roles WHERE tenant_id = $1 AND customer_id = $2",
     "DELETE FROM queue_session_refreshes WHERE tenant_id = $1
      AND session_id IN (SELECT id FROM queue_sessions WHERE tenant_id = $1 AND customer_id = $2)",

@@ -1,7 +1,16 @@
-//! Service tokens: takes the callers the settings name, answers who a presented token belongs to.
+//! Service tokens: takes the callers the settings name and those the database keeps, answers who a
+//! presented token belongs to.
 //!
-//! **Invariant:** only keyed hashes of the tokens stay in memory, under a key made at start.
+//! **Invariant:** only keyed hashes of the environment's tokens stay in memory, under a key made at start,
+//! and only plain hashes of random stored tokens in the database.
 //! **Invariant:** every candidate is compared, in constant time, whichever one matches.
+
+pub(crate) mod commands;
+pub(crate) mod identify;
+pub(crate) mod routes;
+mod store;
+mod text;
+mod uses;
 
 use aws_lc_rs::hmac;
 use aws_lc_rs::rand::SystemRandom;
@@ -9,6 +18,10 @@ use secrecy::ExposeSecret;
 use subtle::{Choice, ConditionallySelectable, ConstantTimeEq};
 
 use crate::settings::CallerSettings;
+
+pub(crate) use store::TokenRow;
+pub(crate) use text::Fresh;
+pub(crate) use uses::Uses;
 
 /// A calling service.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -51,6 +64,12 @@ impl ServiceTokens {
             })
             .collect();
         Ok(Self { key, known })
+    }
+
+    /// The service called `client_id`.
+    pub(crate) fn named(&self, client_id: &str) -> Option<&ServiceClient> {
+        let mut clients = self.known.iter().map(|(_, client)| client);
+        clients.find(|client| client.client_id == client_id)
     }
 
     /// The service whose token was presented.

@@ -4,8 +4,6 @@
 //! another process has made old is read again first.
 //! **Invariant:** signing happens before the commit, so a token that fails leaves no session behind.
 
-use std::sync::Arc;
-
 use super::{ACR_LEGACY, Holder, SessionRow, store};
 use crate::app::Shared;
 use crate::audit::{self, Event};
@@ -13,12 +11,11 @@ use crate::caller::Caller;
 use crate::clock::Timestamp;
 use crate::db::{DEFAULT_TENANT, Id, Tx};
 use crate::idempotency::Attempt;
-use crate::key::KeySnapshot;
 use crate::problem::{Problem, ProblemCode};
 use crate::status_list::{self, PUBLISHED_WITHIN, Place};
 use crate::telemetry;
 use crate::token::claims::Grant;
-use crate::token::{self, AccessToken, TokenError};
+use crate::token::{self, AccessToken};
 
 /// A session, its token, and whether the session is new.
 pub(crate) struct Issued {
@@ -152,31 +149,10 @@ pub(super) async fn sign(
     let status = status_list::assign(tx, session.id, shared.list_shape(), now).await?;
     let keys = shared.keys.as_of(tx).await?;
     let grant = grant(shared, session, holder, status.place);
-    Ok(Signed {
-        token: sign_grant(shared, keys, grant, now).await?,
-        opened_list: status.opened,
-    })
-}
-
-/// Signs on a blocking thread, at most one signature a core at a time.
-async fn sign_grant(
-    shared: &Shared,
-    keys: Arc<KeySnapshot>,
-    grant: Grant,
-    now: Timestamp,
-) -> Result<AccessToken, Problem> {
     let life = shared.settings.token_life;
-    let _permit = shared.signers.acquire().await.map_err(Problem::fault)?;
-    let signed = tokio::task::spawn_blocking(move || token::issue(&keys, &grant, now, life))
-        .await
-        .map_err(Problem::fault)?;
-    signed.map_err(|error| {
-        if matches!(error, TokenError::SelfCheck(_)) {
-            shared.metrics.count(telemetry::SELFCHECK_FAILURES, &[]);
-        }
-        match error {
-            TokenError::NoKey => Problem::new(ProblemCode::KeyUnavailable),
-            error => Problem::fault(error),
-        }
+    let work = move || token::issue(&keys, &grant, now, life);
+    Ok(Signed {
+        token: token::sign(shared, work).await?,
+        opened_list: status.opened,
     })
 }

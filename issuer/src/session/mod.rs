@@ -11,6 +11,7 @@ pub(crate) mod operator_routes;
 mod progress;
 mod refresh;
 mod refresh_token;
+pub(crate) mod revoke;
 pub(crate) mod routes;
 mod store;
 
@@ -19,7 +20,7 @@ use serde::Serialize;
 use crate::app::Shared;
 use crate::audit::Actor;
 use crate::clock::Timestamp;
-use crate::db::{Id, Tx};
+use crate::db::{Db, DbError, Id, Tx};
 use crate::problem::{Problem, ProblemCode};
 use crate::telemetry;
 
@@ -85,6 +86,17 @@ pub(crate) fn count_ended(shared: &Shared, ended: usize, reason: &'static str) {
         let labels = [("reason", reason.to_owned())];
         shared.metrics.count(telemetry::SESSIONS_REVOKED, &labels);
     }
+}
+
+/// Whether the session of `customer` goes on, and the customer with it.
+pub(crate) async fn is_live(
+    db: &Db,
+    session: Id,
+    customer: Id,
+    now: Timestamp,
+) -> Result<bool, DbError> {
+    let found = store::find_live(db, session, now).await?;
+    Ok(found.is_some_and(|found| found.customer == customer))
 }
 
 /// What minting needs to know of a customer.

@@ -10,7 +10,7 @@ use axum::{Json, Router, routing};
 use serde::{Deserialize, Serialize};
 
 use super::issue::{self, Issued};
-use super::{SessionRow, SessionView, store};
+use super::{SessionView, revoke};
 use crate::app::Shared;
 use crate::caller::Caller;
 use crate::db::Id;
@@ -18,13 +18,11 @@ use crate::extract::{JsonBody, PathId};
 use crate::idempotency::IdempotencyKey;
 use crate::problem::{Problem, ProblemCode};
 use crate::router::{created, replayed};
-use crate::status_list::PUBLISHED_WITHIN;
-use crate::telemetry;
 
 pub(crate) fn routes() -> Router<Shared> {
     Router::new()
         .route("/service/sessions", routing::post(mint))
-        .route("/service/sessions/{sid}/revoke", routing::post(revoke))
+        .route("/service/sessions/{sid}/revoke", routing::post(end))
 }
 
 #[derive(Debug, Deserialize)]
@@ -64,13 +62,13 @@ async fn mint(
     })
 }
 
-async fn revoke(
+async fn end(
     State(shared): State<Shared>,
     caller: Caller,
     PathId(sid): PathId,
 ) -> Result<Response, Problem> {
     caller.require("sessions:revoke")?;
-    let session = revoke_session(&shared, &caller, sid).await?;
+    let session = revoke::revoke(&shared, &caller, sid).await?;
     Ok(Json(SessionView::from(&session)).into_response())
 }
 
@@ -98,22 +96,4 @@ fn parse(shared: &Shared, body: MintSession) -> Result<(Id, String), Problem> {
             .detail("expected an audience of this issuer"));
     }
     Ok((customer, audience))
-}
-
-async fn revoke_session(shared: &Shared, caller: &Caller, sid: Id) -> Result<SessionRow, Problem> {
-    let missing = || Problem::new(ProblemCode::SessionNotFound);
-    let now = shared.clock.now();
-    let mut tx = shared.db.begin().await?;
-    let session = store::find(&mut tx, sid).await?.ok_or_else(missing)?;
-    let is_new = store::end(&mut tx, &session, &caller.actor(), now, "service").await?;
-    let session = store::find(&mut tx, sid).await?.ok_or_else(missing)?;
-    tx.commit().await?;
-    if is_new {
-        shared.lists.settled(PUBLISHED_WITHIN).await;
-        shared.metrics.count(
-            telemetry::SESSIONS_REVOKED,
-            &[("reason", "service".to_owned())],
-        );
-    }
-    Ok(session)
 }

@@ -113,6 +113,7 @@ pub(super) const SCOPES: &str = "QUEUE_SERVICE_SCOPES_";
 pub const SCOPE_NAMES: &[&str] = &[
     "sessions:mint",
     "sessions:revoke",
+    "sessions:introspect",
     "customers:read",
     "customers:write",
     "rbac:read",
@@ -122,6 +123,7 @@ pub const SCOPE_NAMES: &[&str] = &[
     "ops:keys",
     "ops:sessions",
     "ops:mail",
+    "ops:services",
     "ops:*",
 ];
 
@@ -131,7 +133,7 @@ pub const DEFAULT_SCOPES: &[(&str, &str)] = &[
     ("OPS", "ops:*"),
     (
         "RAPTOR",
-        "sessions:mint sessions:revoke customers:read customers:write",
+        "sessions:mint sessions:revoke sessions:introspect customers:read customers:write",
     ),
     ("REASONATOR", "customers:read"),
     ("VELVET", "customers:read"),

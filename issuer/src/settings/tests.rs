@@ -118,7 +118,7 @@ fn callers_have_names_scopes_and_strong_tokens() {
     let raptor = resolve(&[("QUEUE_SERVICE_TOKEN_RAPTOR", TOKEN)]).unwrap();
     assert_eq!(
         (raptor[0].client_id.as_str(), raptor[0].scopes.len()),
-        ("raptor", 4)
+        ("raptor", 5)
     );
     let scopes = ("QUEUE_SERVICE_SCOPES_NEW_ONE", "customers:read,audit:read");
     let own = resolve(&[("QUEUE_SERVICE_TOKEN_NEW_ONE", TOKEN), scopes]).unwrap();

@@ -94,4 +94,4 @@ impl Claims {
 }
 
 /// A customer session acts for its customer; what that customer may do is in its roles.
-const SCOPE: &str = "customer";
+pub(crate) const SCOPE: &str = "customer";

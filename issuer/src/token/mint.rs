@@ -6,7 +6,8 @@
 
 use std::time::Duration;
 
-use super::claims::Claims;
+use serde::Serialize;
+
 use crate::key::material::{Kind, MaterialError, SigningKey};
 
 /// Why a token cannot be made.
@@ -21,7 +22,7 @@ pub(crate) enum MintError {
 }
 
 /// Signs `claims` with `key`.
-pub(crate) fn mint(claims: &Claims, key: &SigningKey) -> Result<String, MintError> {
+pub(crate) fn mint(claims: &impl Serialize, key: &SigningKey) -> Result<String, MintError> {
     let jws = key.jws(Kind::AccessToken, &serde_json::to_vec(claims)?)?;
     if jws.len() > MAX_BYTES {
         return Err(MintError::TooLarge(jws.len()));

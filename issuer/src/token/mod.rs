@@ -5,13 +5,17 @@
 pub(crate) mod claims;
 pub(crate) mod mint;
 pub(crate) mod selfcheck;
+pub(crate) mod service;
 
 use std::time::Duration;
 
 use aws_lc_rs::rand;
 
+use crate::app::Shared;
 use crate::clock::Timestamp;
 use crate::key::KeySnapshot;
+use crate::problem::{Problem, ProblemCode};
+use crate::telemetry;
 use claims::{Claims, Grant};
 use mint::MintError;
 use selfcheck::TokenRefused;
@@ -54,6 +58,26 @@ pub(crate) fn issue(
     Ok(AccessToken {
         jws,
         expires_at: claims.exp,
+    })
+}
+
+/// Does `work` on a blocking thread, at most one signature a core at a time.
+pub(crate) async fn sign(
+    shared: &Shared,
+    work: impl FnOnce() -> Result<AccessToken, TokenError> + Send + 'static,
+) -> Result<AccessToken, Problem> {
+    let _permit = shared.signers.acquire().await.map_err(Problem::fault)?;
+    let signed = tokio::task::spawn_blocking(work)
+        .await
+        .map_err(Problem::fault)?;
+    signed.map_err(|error| {
+        if matches!(error, TokenError::SelfCheck(_)) {
+            shared.metrics.count(telemetry::SELFCHECK_FAILURES, &[]);
+        }
+        match error {
+            TokenError::NoKey => Problem::new(ProblemCode::KeyUnavailable),
+            error => Problem::fault(error),
+        }
     })
 }
 

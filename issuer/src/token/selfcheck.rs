@@ -8,15 +8,22 @@ use std::time::Duration;
 
 use aws_lc_rs::signature::{RSA_PKCS1_2048_8192_SHA256, RsaPublicKeyComponents};
 use jsonwebtoken::jwk::{AlgorithmParameters, JwkSet};
-use queue_verifier::{Algorithm, ConfigError, CryptoBackend, ErrorCode};
+use queue_verifier::{Algorithm, ConfigError, CryptoBackend, ErrorCode, ErrorKind};
 use queue_verifier::{JwsVerifier, KeySource, Verifier};
+use serde_json::Value;
 
 use super::claims::Claims;
+use super::service::{ServiceClaims, ServiceIdentity};
 use crate::clock::Clock;
+
+/// What the verifier read in a token of ours.
+pub(crate) use queue_verifier::Session as ReadToken;
 
 /// A verifier over one published set.
 pub(crate) struct SelfCheck {
     verifier: Verifier,
+    /// The same, for every audience there is: ours too.
+    every: Verifier,
     jws: JwsVerifier,
     set: JwkSet,
 }
@@ -50,13 +57,18 @@ impl SelfCheck {
     ) -> Result<Self, SetRefused> {
         let keys = KeySource::jwk_set(jwk_set);
         let jws = JwsVerifier::new(&keys, &[Algorithm::RS256], CryptoBackend::AwsLcRs);
-        let verifier = Verifier::builder(issuer, audiences.to_vec())
-            .keys(keys)
-            .clock(Arc::new(VerifierClock(Arc::clone(clock))))
-            .build()
-            .map_err(SetRefused::Config)?;
+        let build = |audiences: Vec<String>| {
+            Verifier::builder(issuer, audiences)
+                .keys(keys.clone())
+                .clock(Arc::new(VerifierClock(Arc::clone(clock))))
+                .build()
+                .map_err(SetRefused::Config)
+        };
+        let mut every = audiences.to_vec();
+        every.push(issuer.to_owned());
         Ok(Self {
-            verifier,
+            verifier: build(audiences.to_vec())?,
+            every: build(every)?,
             jws: jws.map_err(SetRefused::Config)?,
             set: serde_json::from_str(jwk_set).map_err(SetRefused::Malformed)?,
         })
@@ -104,6 +116,55 @@ impl SelfCheck {
         jws: &str,
     ) -> Result<queue_verifier::Session, queue_verifier::Error> {
         self.verifier.validate_session(jws)
+    }
+
+    /// What a token of ours says, whatever its audience; none when it is none, an error when that cannot
+    /// be told.
+    pub(crate) fn read(&self, jws: &str) -> Result<Option<ReadToken>, TokenRefused> {
+        match self.every.validate_session(jws) {
+            Ok(read) => Ok(Some(read)),
+            Err(error) if error.kind() == ErrorKind::Fault => Err(TokenRefused::Verdict(error)),
+            Err(_) => Ok(None),
+        }
+    }
+
+    /// The claims of a token of ours that is good but for its expiry, which the verifier judges after
+    /// header, signature, issuer and audience.
+    pub(crate) fn read_expired(&self, jws: &str) -> Option<serde_json::Map<String, Value>> {
+        match self.every.validate_session(jws) {
+            Err(error) if error.code() == ErrorCode::ClaimsExpired => {
+                serde_json::from_slice(&self.jws.verify(jws).ok()?).ok()
+            }
+            _ => None,
+        }
+    }
+
+    /// Accepts the service's token `jws` as a relying service would, as saying what `claims` say, and as
+    /// nothing that could be taken for a customer's.
+    pub(crate) fn check_service(
+        &self,
+        jws: &str,
+        claims: &ServiceClaims,
+    ) -> Result<(), TokenRefused> {
+        let session = self
+            .every
+            .validate_session(jws)
+            .map_err(TokenRefused::Verdict)?;
+        let service = ServiceIdentity::of(&session).ok_or(TokenRefused::Differs)?;
+        let same = session.issuer() == claims.iss
+            && session.audience().eq([claims.aud.as_str()])
+            && service.client_id == claims.client_id
+            && session.token_id() == Some(&claims.jti)
+            && session.tenant_id() == Some(&claims.tenant_id)
+            && session.scope().eq(claims.scope.split(' '))
+            && service.credential.map(|id| id.to_string()) == claims.credential_id
+            && i64::try_from(session.expires_at()) == Ok(claims.exp)
+            && session.issued_at().map(i64::try_from) == Some(Ok(claims.iat));
+        if same {
+            Ok(())
+        } else {
+            Err(TokenRefused::Differs)
+        }
     }
 
     /// Accepts `jws` as a relying service would, and as saying what `claims` say.

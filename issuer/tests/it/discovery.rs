@@ -27,6 +27,23 @@ async fn documents_name_the_issuer_of_the_settings(database: Database) {
             document["id_token_signing_alg_values_supported"],
             serde_json::json!(["RS256"])
         );
+        for endpoint in ["token", "introspection", "revocation"] {
+            let path = endpoint
+                .replace("introspection", "introspect")
+                .replace("revocation", "revoke");
+            assert_eq!(
+                document[format!("{endpoint}_endpoint")],
+                format!("https://id.example.com/api/v1/oauth/{path}")
+            );
+        }
+        assert_eq!(
+            document["grant_types_supported"],
+            serde_json::json!(["client_credentials"])
+        );
+        assert_eq!(
+            document["token_endpoint_auth_methods_supported"],
+            serde_json::json!(["client_secret_basic", "client_secret_post"])
+        );
         assert_eq!(answer.header("content-type"), "application/json");
     }
 }

@@ -215,16 +215,27 @@ impl Issuer {
             .unwrap_or_else(|error| panic!("the issuer starts: {error}"))
     }
 
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "the one task of the harness, joined by `stop`"
-    )]
     pub(crate) async fn try_start(
         database: &Database,
         more: &[(&str, &str)],
         clock: Arc<FakeClock>,
     ) -> Result<Self, AppError> {
-        let settings = Settings::from_env(database.env(more))?;
+        Self::run(database.env(more), clock).await
+    }
+
+    /// With exactly this environment.
+    pub(crate) async fn start_in(env: Vec<(String, String)>, clock: Arc<FakeClock>) -> Self {
+        Self::run(env, clock)
+            .await
+            .unwrap_or_else(|error| panic!("the issuer starts: {error}"))
+    }
+
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the one task of the harness, joined by `stop`"
+    )]
+    async fn run(env: Vec<(String, String)>, clock: Arc<FakeClock>) -> Result<Self, AppError> {
+        let settings = Settings::from_env(env)?;
         let app = App::build(settings, Arc::clone(&clock) as Arc<dyn Clock>).await?;
         let (public, ops) = (app.public_addr(), app.ops_addr());
         let (stop, stopped) = oneshot::channel();

@@ -89,12 +89,13 @@ async fn number_that_arrives_late_is_applied(database: Database) {
         "sqlite"
     };
     for file in files(engine) {
-        if !file.to_string_lossy().contains("/002_") {
+        // Nothing after it builds on it.
+        if !file.to_string_lossy().contains("/005_") {
             let text = std::fs::read_to_string(file).unwrap();
             database.execute(&text).await.unwrap();
         }
     }
-    let missing = "SELECT COUNT(*) FROM queue_schema_migrations WHERE version = 2";
+    let missing = "SELECT COUNT(*) FROM queue_schema_migrations WHERE version = 5";
     assert_eq!(database.number(missing).await, 0);
     let issuer = Issuer::start(&database).await;
     issuer.get("/readyz").await.expect(200);

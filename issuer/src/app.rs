@@ -239,6 +239,7 @@ impl App {
 
 /// Opens and migrates the database and makes sure there is a key; binds no port.
 async fn open(settings: &Settings, clock: &Arc<dyn Clock>) -> Result<(Db, Keyring), AppError> {
+    let secrets = Secrets::read(settings).await?;
     let db = connect(settings).await?;
     let applied = migrate::up(&db).await.map_err(|error| database(&error))?;
     for migration in applied {
@@ -248,7 +249,7 @@ async fn open(settings: &Settings, clock: &Arc<dyn Clock>) -> Result<(Db, Keyrin
             "migration applied"
         );
     }
-    let keys = keyring(settings, clock, db.clone())?;
+    let keys = secrets.keyring(settings, clock, db.clone());
     bootstrap::ensure(&keys)
         .await
         .map_err(|error| match error {
@@ -264,6 +265,7 @@ pub(crate) async fn open_existing(
     settings: &Settings,
     clock: &Arc<dyn Clock>,
 ) -> Result<(Db, Keyring), AppError> {
+    let secrets = Secrets::read(settings).await?;
     let db = connect(settings).await?;
     let pending = migrate::pending(&db)
         .await
@@ -273,7 +275,7 @@ pub(crate) async fn open_existing(
             "migrations are pending; run queue-issuer migrate up".to_owned(),
         ));
     }
-    let keys = keyring(settings, clock, db.clone())?;
+    let keys = secrets.keyring(settings, clock, db.clone());
     keys.reload().await.map_err(|error| key_error(&error))?;
     Ok((db, keys))
 }
@@ -288,29 +290,44 @@ pub(crate) async fn connect(settings: &Settings) -> Result<Db, AppError> {
         .map_err(|error| database(&error))
 }
 
-fn keyring(settings: &Settings, clock: &Arc<dyn Clock>, db: Db) -> Result<Keyring, AppError> {
-    let configured = match &settings.signing_key {
-        Some(pem) => SigningKey::from_pem(pem.expose_secret()).map_err(|error| {
-            SettingsError::new("QUEUE_JWT_SIGNING_KEY (signing_key)", error.to_string())
-        })?,
-        None => Vec::new(),
-    };
-    let timing = Timing {
-        jwks_max_age: settings.jwks_max_age,
-        refresh_allowance: settings.refresh_allowance,
-        leeway: settings.leeway,
-        token_life: settings.token_life,
-    };
-    Ok(Keyring::new(
-        db,
-        Arc::clone(clock),
-        Kek::resolve(settings)?,
-        configured,
-        timing,
-        settings.rsa_bits,
-        settings.url.clone(),
-        settings.audiences.clone(),
-    ))
+/// The secrets behind the keys, fetched while nothing is open yet: one that is missing changes nothing.
+struct Secrets {
+    configured: Vec<SigningKey>,
+    kek: Option<Kek>,
+}
+
+impl Secrets {
+    async fn read(settings: &Settings) -> Result<Self, SettingsError> {
+        let configured = match &settings.signing_key {
+            Some(source) => {
+                let pem = source.read(SIGNING_KEY).await?;
+                SigningKey::from_pem(pem.expose_secret())
+                    .map_err(|error| SettingsError::new(SIGNING_KEY, error.to_string()))?
+            }
+            None => Vec::new(),
+        };
+        let kek = Kek::resolve(settings).await?;
+        Ok(Self { configured, kek })
+    }
+
+    fn keyring(self, settings: &Settings, clock: &Arc<dyn Clock>, db: Db) -> Keyring {
+        let timing = Timing {
+            jwks_max_age: settings.jwks_max_age,
+            refresh_allowance: settings.refresh_allowance,
+            leeway: settings.leeway,
+            token_life: settings.token_life,
+        };
+        Keyring::new(
+            db,
+            Arc::clone(clock),
+            self.kek,
+            self.configured,
+            timing,
+            settings.rsa_bits,
+            settings.url.clone(),
+            settings.audiences.clone(),
+        )
+    }
 }
 
 pub(crate) fn database(error: &DbError) -> AppError {
@@ -356,5 +373,6 @@ async fn listen(
         .map_err(failed)
 }
 
+const SIGNING_KEY: &str = "QUEUE_JWT_SIGNING_KEY (signing_key)";
 /// Longest head of a request.
 const MAX_HEAD: usize = 32 * 1024;

@@ -24,6 +24,7 @@ mod key;
 mod problem;
 mod request_id;
 mod router;
+mod secrets;
 mod service_token;
 mod session;
 pub mod settings;

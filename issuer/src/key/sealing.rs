@@ -31,8 +31,9 @@ pub(crate) struct SealError;
 
 impl Kek {
     /// The key the settings give, or for an embedded database the one in its data directory, made if absent.
-    pub(crate) fn resolve(settings: &Settings) -> Result<Option<Self>, SettingsError> {
-        if let Some(text) = &settings.kek {
+    pub(crate) async fn resolve(settings: &Settings) -> Result<Option<Self>, SettingsError> {
+        if let Some(source) = &settings.kek {
+            let text = source.read(KEK).await?;
             return Self::parse(text.expose_secret())
                 .map(Some)
                 .map_err(|what| SettingsError::new(KEK, what));
@@ -45,6 +46,7 @@ impl Kek {
         if !settings.has_sqlite() {
             return Ok(None);
         }
+        settings.make_data_dir()?;
         let path = settings.data_dir.join("kek");
         let wrong = |what: String| SettingsError::new(KEK_FILE, what);
         if !path.exists() {

@@ -15,8 +15,6 @@ use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use secrecy::{ExposeSecret, SecretString};
-
 pub(crate) use callers::CallerSettings;
 pub use callers::{DEFAULT_SCOPES, SCOPE_NAMES};
 pub use raw::{REFERENCE, RawSettings, Reference};
@@ -24,6 +22,7 @@ pub use raw::{REFERENCE, RawSettings, Reference};
 use crate::db::Target;
 use crate::flag::Flag;
 use crate::key::rotation::SHORTEST_LIFETIME;
+use crate::secrets::Source;
 
 /// What the issuer runs with; made by [`Settings::resolve`] or [`Settings::from_env`].
 pub struct Settings {
@@ -35,9 +34,9 @@ pub struct Settings {
     pub(crate) database_connections: u32,
     pub(crate) audiences: Vec<String>,
     pub(crate) flag: Flag,
-    pub(crate) kek: Option<SecretString>,
+    pub(crate) kek: Option<Source>,
     pub(crate) kek_file: Option<PathBuf>,
-    pub(crate) signing_key: Option<SecretString>,
+    pub(crate) signing_key: Option<Source>,
     pub(crate) rsa_bits: u32,
     pub(crate) token_life: Duration,
     pub(crate) session_life: Duration,
@@ -266,7 +265,7 @@ impl Reader<'_> {
                 .read("database_connections", |text| value::number(text, 2, 1_000))?,
             audiences: self.read("audiences", value::audiences)?,
             flag: self.read("flag", str::parse)?,
-            kek: self.secret("kek"),
+            kek: self.secret("kek")?,
             kek_file: Some(self.text("kek_file"))
                 .filter(|path| !path.is_empty())
                 .map(PathBuf::from),
@@ -306,10 +305,11 @@ impl Reader<'_> {
         self.raw.value(name).unwrap_or_default()
     }
 
-    fn secret(&self, name: &'static str) -> Option<SecretString> {
-        Some(self.text(name))
-            .filter(|text| !text.is_empty())
-            .map(SecretString::from)
+    fn secret(&self, name: &'static str) -> Result<Option<Source>, SettingsError> {
+        if self.text(name).is_empty() {
+            return Ok(None);
+        }
+        self.read(name, Source::parse).map(Some)
     }
 
     fn read<T>(
@@ -340,27 +340,15 @@ impl Reader<'_> {
         Ok(allowance)
     }
 
-    /// The PEM text behind `signing_key`, wherever it lives.
-    fn signing_key(&self) -> Result<Option<SecretString>, SettingsError> {
-        let Some(given) = self.secret("signing_key") else {
-            return Ok(None);
-        };
-        let wrong = |what: String| SettingsError::new(shown_name("signing_key"), what);
-        let text = given.expose_secret();
-        if text.starts_with("ssm:") {
-            return Err(wrong(
-                "reading from AWS SSM is not in this build; give file:/path or PEM".to_owned(),
-            ));
+    fn signing_key(&self) -> Result<Option<Source>, SettingsError> {
+        let name = "signing_key";
+        let text = self.text(name);
+        let is_pem = text.trim_start().starts_with("-----BEGIN ");
+        if !text.is_empty() && !is_pem && !Source::is_elsewhere(text) {
+            let what = "expected PEM, file:/path or ssm:/path";
+            return Err(SettingsError::new(shown_name(name), what));
         }
-        if let Some(path) = text.strip_prefix("file:") {
-            let pem = std::fs::read_to_string(path)
-                .map_err(|error| wrong(format!("expected a readable file at {path}: {error}")))?;
-            return Ok(Some(SecretString::from(pem)));
-        }
-        if text.trim_start().starts_with("-----BEGIN ") {
-            return Ok(Some(given));
-        }
-        Err(wrong("expected PEM or file:/path".to_owned()))
+        self.secret(name)
     }
 }
 

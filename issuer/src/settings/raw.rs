@@ -90,11 +90,11 @@ declare! {
     plain audiences = "QUEUE_ISSUER_AUDIENCES" or "raptor";
     /// Who is let in: `off`, `on`, or `N%` of the customers, chosen by their id.
     plain flag = "FLAG_QUEUE_V1" or "off";
-    /// Key-encryption key: 32 random bytes in base64. Seals the private signing keys in the database.
+    /// Key-encryption key: 32 random bytes in base64, `file:/path` or `ssm:/path`. Seals the private signing keys in the database.
     secret kek = "QUEUE_ISSUER_KEK" or "";
     /// File that holds the key-encryption key; made, with mode 0600, beside an embedded database.
     plain kek_file = "QUEUE_ISSUER_KEK_FILE" or "";
-    /// Signing keys given whole: PEM (PKCS#8 or PKCS#1, one or more) or `file:/path`. Then none is generated.
+    /// Signing keys given whole: PEM (PKCS#8 or PKCS#1, one or more), `file:/path` or `ssm:/path`. Then none is generated.
     secret signing_key = "QUEUE_JWT_SIGNING_KEY" or "";
     /// Size of a generated RSA key: 2048, 3072 or 4096.
     plain rsa_bits = "QUEUE_ISSUER_RSA_BITS" or "2048";

@@ -22,7 +22,7 @@ fn wrong_settings_end_with_64_and_name_the_key() {
     let database = Database::sqlite();
     let long = "x".repeat(40);
     let twin = [("QUEUE_SERVICE_TOKEN_VELVET", RAPTOR)];
-    let cases: [&[(&str, &str)]; 29] = [
+    let cases: [&[(&str, &str)]; 31] = [
         &[("QUEUE_ISSUER_URL", "http://example.com")],
         &[("QUEUE_ISSUER_URL", "https://example.com/")],
         &[("QUEUE_ISSUER_URL", "https://u:p@example.com")],
@@ -50,6 +50,8 @@ fn wrong_settings_end_with_64_and_name_the_key() {
         &[("FLAG_QUEUE_V1", "yes")],
         &[("FLAG_QUEUE_V1", "101%")],
         &[("QUEUE_JWT_SIGNING_KEY", "ssm:/queue/key")],
+        &[("QUEUE_ISSUER_KEK", "ssm:queue/kek")],
+        &[("QUEUE_ISSUER_KEK", "file:/nothing/here")],
         &[("QUEUE_JWT_SIGNING_KEY", "file:/nothing/here")],
         &[("QUEUE_SERVICE_TOKEN_RAPTOR", "")],
         &[("QUEUE_SERVICE_TOKEN_RAPTOR", "tooshort")],

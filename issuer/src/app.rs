@@ -26,6 +26,7 @@ use crate::key::material::SigningKey;
 use crate::key::rotation::Timing;
 use crate::key::sealing::Kek;
 use crate::key::{KeyError, Keyring};
+use crate::rate_limit::Limits;
 use crate::router;
 use crate::service_token::ServiceTokens;
 use crate::settings::{Settings, SettingsError};
@@ -91,7 +92,8 @@ pub(crate) struct Parts {
     pub(crate) lists: Lists,
     pub(crate) sightings: Sightings,
     pub(crate) services: ServiceTokens,
-    pub(crate) metrics: Metrics,
+    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) limits: Limits,
     pub(crate) readiness: ReadinessCache,
     /// One permit a core: more signatures at once only wait for each other.
     pub(crate) signers: Semaphore,
@@ -152,6 +154,8 @@ impl App {
         let (operators, ops_addr) = bind(settings.ops_listen)?;
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let lists = Lists::new(settings.status_list_subscribers, settings.request_timeout);
+        let metrics = Arc::new(Metrics::new());
+        let limits = Limits::new(&settings.rates, Arc::clone(&clock), Arc::clone(&metrics));
         let parts = Parts {
             settings,
             clock,
@@ -160,7 +164,8 @@ impl App {
             lists,
             sightings: Sightings::default(),
             services,
-            metrics: Metrics::new(),
+            metrics,
+            limits,
             readiness: ReadinessCache::default(),
             signers: Semaphore::new(cores),
         };
@@ -368,7 +373,7 @@ async fn listen(
         .header_read_timeout(timeout)
         .max_buf_size(MAX_HEAD);
     server
-        .serve(router.into_make_service())
+        .serve(router.into_make_service_with_connect_info::<SocketAddr>())
         .await
         .map_err(failed)
 }

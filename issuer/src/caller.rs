@@ -13,6 +13,7 @@ use http::request::Parts;
 use crate::app::Shared;
 use crate::audit::{Actor, ActorKind};
 use crate::problem::{Problem, ProblemCode};
+use crate::rate_limit::{Class, ClientAddress};
 use crate::request_id::RequestId;
 use crate::service_token::ServiceClient;
 
@@ -69,6 +70,10 @@ impl FromRequestParts<Shared> for Caller {
             return Err(Problem::new(ProblemCode::ServiceTokenInvalid)
                 .challenge("Bearer error=\"invalid_token\""));
         };
+        let address = ClientAddress::from_request_parts(parts, shared).await?;
+        shared
+            .limits
+            .check(Class::Service, &address, Some(&client.client_id))?;
         Ok(Self {
             client: client.clone(),
             request_id: RequestId::of(&parts.extensions),

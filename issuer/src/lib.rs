@@ -22,6 +22,7 @@ mod health;
 mod idempotency;
 mod key;
 mod problem;
+mod rate_limit;
 mod request_id;
 mod router;
 mod secrets;

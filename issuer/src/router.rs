@@ -13,6 +13,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::app::Shared;
 use crate::problem::{self, Problem, ProblemCode};
+use crate::rate_limit::{Class, guard};
 use crate::{customers, discovery, health, key, request_id, session, status_list, telemetry};
 
 /// The public listener.
@@ -22,7 +23,8 @@ pub(crate) fn public(shared: &Shared) -> Router {
         .merge(session::routes::routes())
         .fallback(not_found)
         .method_not_allowed_fallback(method_not_allowed)
-        .layer(middleware::from_fn(no_store))
+        .layer(middleware::from_fn(no_store));
+    let api = guard(shared, Class::Service, api)
         .layer(middleware::from_fn_with_state(shared.clone(), flag));
     let routes = Router::new()
         .nest("/api/v1", api)

@@ -5,6 +5,7 @@
 //! **Invariant:** no message and no `Debug` output contains the value of a secret.
 
 mod callers;
+mod limits;
 mod raw;
 mod value;
 
@@ -22,6 +23,7 @@ pub use raw::{REFERENCE, RawSettings, Reference};
 use crate::db::Target;
 use crate::flag::Flag;
 use crate::key::rotation::SHORTEST_LIFETIME;
+use crate::rate_limit::{ForwardedHeader, Rates, TrustedProxies};
 use crate::secrets::Source;
 
 /// What the issuer runs with; made by [`Settings::resolve`] or [`Settings::from_env`].
@@ -47,6 +49,9 @@ pub struct Settings {
     pub(crate) status_list_ttl: Duration,
     pub(crate) status_list_subscribers: u32,
     pub(crate) idempotency_life: Duration,
+    pub(crate) trusted_proxies: TrustedProxies,
+    pub(crate) forwarded_header: ForwardedHeader,
+    pub(crate) rates: Rates,
     pub(crate) request_timeout: Duration,
     pub(crate) header_timeout: Duration,
     pub(crate) drain_timeout: Duration,
@@ -287,6 +292,9 @@ impl Reader<'_> {
                 value::number(text, 0, 65_536)
             })?,
             idempotency_life: self.duration("idempotency_life", SECOND * 60, DAY * 7)?,
+            trusted_proxies: self.read("trusted_proxies", str::parse)?,
+            forwarded_header: self.read("forwarded_header", str::parse)?,
+            rates: self.rates()?,
             request_timeout: self.duration("request_timeout", TENTH, SECOND * 300)?,
             header_timeout: self.duration("header_timeout", TENTH, SECOND * 60)?,
             drain_timeout: self.duration("drain_timeout", Duration::ZERO, SECOND * 300)?,

@@ -11,6 +11,7 @@ mod key;
 mod migrations;
 mod postgres;
 mod problem;
+mod rate_limit;
 mod replicas;
 mod server;
 mod service_token;

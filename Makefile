@@ -32,7 +32,8 @@ test-rust: setup
 	cargo test -p queue-verifier --no-default-features --features aws-lc-rs
 
 test-python: python
-	cargo build -p queue-issuer -p queue-sidecar -p queue-tests -p queue-examples --bins
+	cargo build -p queue-issuer -p queue-sidecar -p queue-tests -p queue-examples --bins \
+		--features queue-issuer/aws-ssm
 	$(PYTHON) tests/vectors/generate.py --check
 	cd bindings && ../$(PYTHON) -m pytest
 	$(PYTHON) -m pytest -q tests/e2e
@@ -43,6 +44,7 @@ python: setup
 lint: python
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets -- -D warnings
+	cargo clippy -p queue-issuer --features aws-ssm --all-targets -- -D warnings
 	cargo clippy -p queue-verifier --no-default-features --features ring -- -D warnings
 	cargo clippy -p queue-verifier --no-default-features --features aws-lc-rs -- -D warnings
 	$(VENV)/bin/ruff check .

@@ -27,6 +27,7 @@ use crate::key::rotation::Timing;
 use crate::key::sealing::Kek;
 use crate::key::{KeyError, Keyring};
 use crate::mail::Outbox;
+use crate::rate_limit::Limits;
 use crate::router;
 use crate::secret::Secrets;
 use crate::service_token::{ServiceTokens, Uses};
@@ -97,7 +98,8 @@ pub(crate) struct Parts {
     pub(crate) secrets: Option<Secrets>,
     pub(crate) outbox: Outbox,
     pub(crate) uses: Uses,
-    pub(crate) metrics: Metrics,
+    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) limits: Limits,
     pub(crate) readiness: ReadinessCache,
     /// One permit a core: more signatures at once only wait for each other.
     pub(crate) signers: Semaphore,
@@ -163,6 +165,8 @@ impl App {
             tracing::warn!("no customer can sign in: set QUEUE_ISSUER_KEK");
         }
         let outbox = Outbox::new(&settings)?;
+        let metrics = Arc::new(Metrics::new());
+        let limits = Limits::new(&settings.rates, Arc::clone(&clock), Arc::clone(&metrics));
         let parts = Parts {
             settings,
             clock,
@@ -174,7 +178,8 @@ impl App {
             secrets,
             outbox,
             uses: Uses::default(),
-            metrics: Metrics::new(),
+            metrics,
+            limits,
             readiness: ReadinessCache::default(),
             signers: Semaphore::new(cores),
         };
@@ -254,6 +259,7 @@ impl App {
 
 /// Opens and migrates the database and makes sure there is a key; binds no port.
 async fn open(settings: &Settings, clock: &Arc<dyn Clock>) -> Result<(Db, Keyring), AppError> {
+    let configured = Configured::read(settings).await?;
     let db = connect(settings).await?;
     let applied = migrate::up(&db).await.map_err(|error| database(&error))?;
     for migration in applied {
@@ -263,7 +269,7 @@ async fn open(settings: &Settings, clock: &Arc<dyn Clock>) -> Result<(Db, Keyrin
             "migration applied"
         );
     }
-    let keys = keyring(settings, clock, db.clone())?;
+    let keys = configured.keyring(settings, clock, db.clone());
     bootstrap::ensure(&keys)
         .await
         .map_err(|error| match error {
@@ -279,6 +285,7 @@ pub(crate) async fn open_existing(
     settings: &Settings,
     clock: &Arc<dyn Clock>,
 ) -> Result<(Db, Keyring), AppError> {
+    let configured = Configured::read(settings).await?;
     let db = connect(settings).await?;
     let pending = migrate::pending(&db)
         .await
@@ -288,7 +295,7 @@ pub(crate) async fn open_existing(
             "migrations are pending; run queue-issuer migrate up".to_owned(),
         ));
     }
-    let keys = keyring(settings, clock, db.clone())?;
+    let keys = configured.keyring(settings, clock, db.clone());
     keys.reload().await.map_err(|error| key_error(&error))?;
     Ok((db, keys))
 }
@@ -303,29 +310,44 @@ pub(crate) async fn connect(settings: &Settings) -> Result<Db, AppError> {
         .map_err(|error| database(&error))
 }
 
-fn keyring(settings: &Settings, clock: &Arc<dyn Clock>, db: Db) -> Result<Keyring, AppError> {
-    let configured = match &settings.signing_key {
-        Some(pem) => SigningKey::from_pem(pem.expose_secret()).map_err(|error| {
-            SettingsError::new("QUEUE_JWT_SIGNING_KEY (signing_key)", error.to_string())
-        })?,
-        None => Vec::new(),
-    };
-    let timing = Timing {
-        jwks_max_age: settings.jwks_max_age,
-        refresh_allowance: settings.refresh_allowance,
-        leeway: settings.leeway,
-        token_life: settings.token_life,
-    };
-    Ok(Keyring::new(
-        db,
-        Arc::clone(clock),
-        Kek::resolve(settings)?,
-        configured,
-        timing,
-        settings.rsa_bits,
-        settings.url.clone(),
-        settings.audiences.clone(),
-    ))
+/// The secrets behind the keys, fetched while nothing is open yet: one that is missing changes nothing.
+struct Configured {
+    configured: Vec<SigningKey>,
+    kek: Option<Kek>,
+}
+
+impl Configured {
+    async fn read(settings: &Settings) -> Result<Self, SettingsError> {
+        let configured = match &settings.signing_key {
+            Some(source) => {
+                let pem = source.read(SIGNING_KEY).await?;
+                SigningKey::from_pem(pem.expose_secret())
+                    .map_err(|error| SettingsError::new(SIGNING_KEY, error.to_string()))?
+            }
+            None => Vec::new(),
+        };
+        let kek = Kek::resolve(settings).await?;
+        Ok(Self { configured, kek })
+    }
+
+    fn keyring(self, settings: &Settings, clock: &Arc<dyn Clock>, db: Db) -> Keyring {
+        let timing = Timing {
+            jwks_max_age: settings.jwks_max_age,
+            refresh_allowance: settings.refresh_allowance,
+            leeway: settings.leeway,
+            token_life: settings.token_life,
+        };
+        Keyring::new(
+            db,
+            Arc::clone(clock),
+            self.kek,
+            self.configured,
+            timing,
+            settings.rsa_bits,
+            settings.url.clone(),
+            settings.audiences.clone(),
+        )
+    }
 }
 
 pub(crate) fn database(error: &DbError) -> AppError {
@@ -366,10 +388,11 @@ async fn listen(
         .header_read_timeout(timeout)
         .max_buf_size(MAX_HEAD);
     server
-        .serve(router.into_make_service())
+        .serve(router.into_make_service_with_connect_info::<SocketAddr>())
         .await
         .map_err(failed)
 }
 
+const SIGNING_KEY: &str = "QUEUE_JWT_SIGNING_KEY (signing_key)";
 /// Longest head of a request.
 const MAX_HEAD: usize = 32 * 1024;

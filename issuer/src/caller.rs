@@ -13,6 +13,7 @@ use http::request::Parts;
 use crate::app::Shared;
 use crate::audit::{Actor, ActorKind};
 use crate::problem::{Problem, ProblemCode};
+use crate::rate_limit::{Class, ClientAddress};
 use crate::request_id::RequestId;
 use crate::service_token::{ServiceClient, identify};
 
@@ -73,11 +74,15 @@ impl FromRequestParts<Shared> for Caller {
 
     async fn from_request_parts(parts: &mut Parts, shared: &Shared) -> Result<Self, Problem> {
         let token = bearer(parts)?;
-        match identify::bearer(shared, token).await? {
-            Some(client) => Ok(Self::new(client, parts)),
-            None => Err(Problem::new(ProblemCode::ServiceTokenInvalid)
-                .challenge("Bearer error=\"invalid_token\"")),
-        }
+        let Some(client) = identify::bearer(shared, token).await? else {
+            return Err(Problem::new(ProblemCode::ServiceTokenInvalid)
+                .challenge("Bearer error=\"invalid_token\""));
+        };
+        let address = ClientAddress::from_request_parts(parts, shared).await?;
+        shared
+            .limits
+            .check(Class::Service, &address, Some(&client.client_id))?;
+        Ok(Self::new(client, parts))
     }
 }
 

@@ -70,6 +70,8 @@ codes! {
     RouteNotFound = "route_not_found", NOT_FOUND, "There is nothing here";
     /// The route exists, the method does not.
     RouteMethodNotAllowed = "route_method_not_allowed", METHOD_NOT_ALLOWED, "The method is not allowed here";
+    /// More requests than the address, the account or the calling service may send.
+    RateLimited = "rate_limited", TOO_MANY_REQUESTS, "There are too many requests";
     /// `FLAG_QUEUE_V1` keeps Queue dark, for everyone or for this customer.
     QueueDisabled = "queue_disabled", NOT_FOUND, "Queue is not switched on";
     /// No credentials were sent.
@@ -204,6 +206,11 @@ impl Problem {
     pub(crate) fn challenge(self, challenge: &str) -> Self {
         let value = HeaderValue::from_str(challenge).unwrap_or(HeaderValue::from_static("Bearer"));
         self.with(|inner| inner.headers.push((WWW_AUTHENTICATE, value)))
+    }
+
+    /// Asks the caller to stay away for some seconds.
+    pub(crate) fn retry_after(self, seconds: u64) -> Self {
+        self.header((RETRY_AFTER, HeaderValue::from(seconds)))
     }
 
     /// Names the instant from which the same request may succeed, as a member and as `Retry-After`.

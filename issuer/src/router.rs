@@ -14,6 +14,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 use crate::app::Shared;
 use crate::browser::cors;
 use crate::problem::{self, Problem, ProblemCode};
+use crate::rate_limit::{Class, guard};
 use crate::{
     customers, discovery, health, key, mail, oauth, operators, rbac, request_id, service_token,
     session, status_list, telemetry,
@@ -40,7 +41,8 @@ pub(crate) fn public(shared: &Shared) -> Router {
         .merge(oauth::routes())
         .fallback(not_found)
         .method_not_allowed_fallback(method_not_allowed)
-        .layer(middleware::from_fn(no_store))
+        .layer(middleware::from_fn(no_store));
+    let api = guard(shared, Class::Service, api)
         .layer(middleware::from_fn_with_state(shared.clone(), flag));
     let routes = Router::new()
         .nest("/api/v1", api)

@@ -107,6 +107,8 @@ pub(crate) const SESSIONS_REVOKED: &str = "queue_issuer_sessions_revoked_total";
 pub(crate) const KEY_SET_RELOADS: &str = "queue_issuer_key_set_reloads_total";
 /// Generation of the key set in memory.
 pub(crate) const KEY_SET_GENERATION: &str = "queue_issuer_key_set_generation";
+/// Requests refused by a rate limit, by class and kind of key.
+pub(crate) const RATE_LIMITED: &str = "queue_issuer_rate_limited_total";
 
 /// Status lists signed, by outcome.
 pub(crate) const STATUS_LISTS_SIGNED: &str = "queue_issuer_status_lists_signed_total";
@@ -135,6 +137,10 @@ pub const METRICS: &[(&str, &str)] = &[
         "Reloads of the key set from the database, by outcome",
     ),
     (KEY_SET_GENERATION, "Generation of the published key set"),
+    (
+        RATE_LIMITED,
+        "Requests refused by a rate limit, by class and kind of key",
+    ),
     (
         STATUS_LISTS_SIGNED,
         "Status lists packed and signed, by outcome",

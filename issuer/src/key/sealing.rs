@@ -33,8 +33,9 @@ pub(crate) struct SealError;
 
 impl Kek {
     /// The key the settings give, or for an embedded database the one in its data directory, made if absent.
-    pub(crate) fn resolve(settings: &Settings) -> Result<Option<Self>, SettingsError> {
-        if let Some(text) = &settings.kek {
+    pub(crate) async fn resolve(settings: &Settings) -> Result<Option<Self>, SettingsError> {
+        if let Some(source) = &settings.kek {
+            let text = source.read(KEK).await?;
             return Self::parse(text.expose_secret())
                 .map(Some)
                 .map_err(|what| SettingsError::new(KEK, what));
@@ -47,6 +48,7 @@ impl Kek {
         if !settings.has_sqlite() {
             return Ok(None);
         }
+        settings.make_data_dir()?;
         let path = settings.data_dir.join("kek");
         let wrong = |what: String| SettingsError::new(KEK_FILE, what);
         if !path.exists() {

@@ -5,6 +5,7 @@
 //! **Invariant:** no message and no `Debug` output contains the value of a secret.
 
 mod callers;
+mod limits;
 mod mail;
 mod raw;
 mod value;
@@ -16,8 +17,6 @@ use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use secrecy::{ExposeSecret, SecretString};
-
 pub(crate) use callers::CallerSettings;
 pub use callers::{DEFAULT_SCOPES, SCOPE_NAMES};
 pub(crate) use mail::{MailSettings, MailTarget, SmtpTarget, SmtpTls};
@@ -26,6 +25,8 @@ pub use raw::{REFERENCE, RawSettings, Reference};
 use crate::db::Target;
 use crate::flag::Flag;
 use crate::key::rotation::SHORTEST_LIFETIME;
+use crate::rate_limit::{ForwardedHeader, Rates, TrustedProxies};
+use crate::secrets::Source;
 
 /// What the issuer runs with; made by [`Settings::resolve`] or [`Settings::from_env`].
 pub struct Settings {
@@ -39,9 +40,9 @@ pub struct Settings {
     /// Where pages that sign customers in are served from.
     pub(crate) origins: Vec<String>,
     pub(crate) flag: Flag,
-    pub(crate) kek: Option<SecretString>,
+    pub(crate) kek: Option<Source>,
     pub(crate) kek_file: Option<PathBuf>,
-    pub(crate) signing_key: Option<SecretString>,
+    pub(crate) signing_key: Option<Source>,
     pub(crate) rsa_bits: u32,
     pub(crate) token_life: Duration,
     pub(crate) session_life: Duration,
@@ -52,6 +53,9 @@ pub struct Settings {
     pub(crate) status_list_ttl: Duration,
     pub(crate) status_list_subscribers: u32,
     pub(crate) idempotency_life: Duration,
+    pub(crate) trusted_proxies: TrustedProxies,
+    pub(crate) forwarded_header: ForwardedHeader,
+    pub(crate) rates: Rates,
     pub(crate) request_timeout: Duration,
     pub(crate) header_timeout: Duration,
     pub(crate) drain_timeout: Duration,
@@ -274,7 +278,7 @@ impl Reader<'_> {
             audiences: self.read("audiences", value::audiences)?,
             origins: self.origins()?,
             flag: self.read("flag", str::parse)?,
-            kek: self.secret("kek"),
+            kek: self.secret("kek")?,
             kek_file: Some(self.text("kek_file"))
                 .filter(|path| !path.is_empty())
                 .map(PathBuf::from),
@@ -296,6 +300,9 @@ impl Reader<'_> {
                 value::number(text, 0, 65_536)
             })?,
             idempotency_life: self.duration("idempotency_life", SECOND * 60, DAY * 7)?,
+            trusted_proxies: self.read("trusted_proxies", str::parse)?,
+            forwarded_header: self.read("forwarded_header", str::parse)?,
+            rates: self.rates()?,
             request_timeout: self.duration("request_timeout", TENTH, SECOND * 300)?,
             header_timeout: self.duration("header_timeout", TENTH, SECOND * 60)?,
             drain_timeout: self.duration("drain_timeout", Duration::ZERO, SECOND * 300)?,
@@ -314,10 +321,11 @@ impl Reader<'_> {
         self.raw.value(name).unwrap_or_default()
     }
 
-    fn secret(&self, name: &'static str) -> Option<SecretString> {
-        Some(self.text(name))
-            .filter(|text| !text.is_empty())
-            .map(SecretString::from)
+    fn secret(&self, name: &'static str) -> Result<Option<Source>, SettingsError> {
+        if self.text(name).is_empty() {
+            return Ok(None);
+        }
+        self.read(name, Source::parse).map(Some)
     }
 
     fn read<T>(
@@ -357,27 +365,15 @@ impl Reader<'_> {
         Ok(allowance)
     }
 
-    /// The PEM text behind `signing_key`, wherever it lives.
-    fn signing_key(&self) -> Result<Option<SecretString>, SettingsError> {
-        let Some(given) = self.secret("signing_key") else {
-            return Ok(None);
-        };
-        let wrong = |what: String| SettingsError::new(shown_name("signing_key"), what);
-        let text = given.expose_secret();
-        if text.starts_with("ssm:") {
-            return Err(wrong(
-                "reading from AWS SSM is not in this build; give file:/path or PEM".to_owned(),
-            ));
+    fn signing_key(&self) -> Result<Option<Source>, SettingsError> {
+        let name = "signing_key";
+        let text = self.text(name);
+        let is_pem = text.trim_start().starts_with("-----BEGIN ");
+        if !text.is_empty() && !is_pem && !Source::is_elsewhere(text) {
+            let what = "expected PEM, file:/path or ssm:/path";
+            return Err(SettingsError::new(shown_name(name), what));
         }
-        if let Some(path) = text.strip_prefix("file:") {
-            let pem = std::fs::read_to_string(path)
-                .map_err(|error| wrong(format!("expected a readable file at {path}: {error}")))?;
-            return Ok(Some(SecretString::from(pem)));
-        }
-        if text.trim_start().starts_with("-----BEGIN ") {
-            return Ok(Some(given));
-        }
-        Err(wrong("expected PEM or file:/path".to_owned()))
+        self.secret(name)
     }
 }
 

@@ -92,11 +92,11 @@ declare! {
     plain origins = "QUEUE_ISSUER_ORIGINS" or "";
     /// Who is let in: `off`, `on`, or `N%` of the customers, chosen by their id.
     plain flag = "FLAG_QUEUE_V1" or "off";
-    /// Key-encryption key: 32 random bytes in base64. Seals the private signing keys and the waiting mails in the database.
+    /// Key-encryption key: 32 random bytes in base64, `file:/path` or `ssm:/path`. Seals the private signing keys and the waiting mails in the database.
     secret kek = "QUEUE_ISSUER_KEK" or "";
     /// File that holds the key-encryption key; made, with mode 0600, beside an embedded database.
     plain kek_file = "QUEUE_ISSUER_KEK_FILE" or "";
-    /// Signing keys given whole: PEM (PKCS#8 or PKCS#1, one or more) or `file:/path`. Then none is generated.
+    /// Signing keys given whole: PEM (PKCS#8 or PKCS#1, one or more), `file:/path` or `ssm:/path`. Then none is generated.
     secret signing_key = "QUEUE_JWT_SIGNING_KEY" or "";
     /// Size of a generated RSA key: 2048, 3072 or 4096.
     plain rsa_bits = "QUEUE_ISSUER_RSA_BITS" or "2048";
@@ -124,6 +124,26 @@ declare! {
     plain front_url = "QUEUE_ISSUER_FRONT_URL" or "";
     /// How long the answer to an `Idempotency-Key` is remembered. 1m to 7d.
     plain idempotency_life = "QUEUE_ISSUER_IDEMPOTENCY_LIFE" or "24h";
+    /// Addresses and networks of the proxies in front, separated by spaces or commas; what they say of a client's address counts. None by default.
+    plain trusted_proxies = "QUEUE_ISSUER_TRUSTED_PROXIES" or "";
+    /// The header those proxies append a client's address to: `x-forwarded-for` or `forwarded`. The other is never read.
+    plain forwarded_header = "QUEUE_ISSUER_FORWARDED_HEADER" or "x-forwarded-for";
+    /// Most sign-in requests from one address (of IPv6: one /64), all accounts together. 1/h to 1000000/s.
+    plain limit_auth_address = "QUEUE_ISSUER_LIMIT_AUTH_ADDRESS" or "120/m";
+    /// Most sign-in requests about one account, from anywhere. 1/h to 1000000/s.
+    plain limit_auth_account = "QUEUE_ISSUER_LIMIT_AUTH_ACCOUNT" or "10/m";
+    /// Most sign-in requests about one account from one address. 1/h to 1000000/s.
+    plain limit_auth_pair = "QUEUE_ISSUER_LIMIT_AUTH_PAIR" or "5/m";
+    /// Most refreshes from one address, all sessions together. 1/h to 1000000/s.
+    plain limit_refresh_address = "QUEUE_ISSUER_LIMIT_REFRESH_ADDRESS" or "600/m";
+    /// Most refreshes of one session, from anywhere. 1/h to 1000000/s.
+    plain limit_refresh_account = "QUEUE_ISSUER_LIMIT_REFRESH_ACCOUNT" or "60/m";
+    /// Most refreshes of one session from one address. 1/h to 1000000/s.
+    plain limit_refresh_pair = "QUEUE_ISSUER_LIMIT_REFRESH_PAIR" or "30/m";
+    /// Most requests from one address to `/api/v1`, all callers together. 1/h to 1000000/s.
+    plain limit_service_address = "QUEUE_ISSUER_LIMIT_SERVICE_ADDRESS" or "2000/s";
+    /// Most requests of one calling service. 1/h to 1000000/s.
+    plain limit_service_client = "QUEUE_ISSUER_LIMIT_SERVICE_CLIENT" or "1000/s";
     /// Longest time one request may take. 100ms to 5m.
     plain request_timeout = "QUEUE_ISSUER_REQUEST_TIMEOUT" or "10s";
     /// Longest time a client may take to send the head of a request. 100ms to 1m.

@@ -18,6 +18,7 @@ mod oauth_forgery;
 mod oauth_tokens;
 mod postgres;
 mod problem;
+mod rate_limit;
 mod rbac;
 mod rbac_lists;
 mod rbac_rules;

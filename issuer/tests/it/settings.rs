@@ -22,7 +22,7 @@ fn wrong_settings_end_with_64_and_name_the_key() {
     let database = Database::sqlite();
     let long = "x".repeat(40);
     let twin = [("QUEUE_SERVICE_TOKEN_VELVET", RAPTOR)];
-    let cases: [&[(&str, &str)]; 35] = [
+    let cases: &[&[(&str, &str)]] = &[
         &[("QUEUE_ISSUER_URL", "http://example.com")],
         &[("QUEUE_ISSUER_URL", "https://example.com/")],
         &[("QUEUE_ISSUER_URL", "https://u:p@example.com")],
@@ -59,6 +59,15 @@ fn wrong_settings_end_with_64_and_name_the_key() {
         &[("FLAG_QUEUE_V1", "yes")],
         &[("FLAG_QUEUE_V1", "101%")],
         &[("QUEUE_JWT_SIGNING_KEY", "ssm:/queue/key")],
+        &[("QUEUE_ISSUER_KEK", "ssm:queue/kek")],
+        &[("QUEUE_ISSUER_KEK", "file:/nothing/here")],
+        &[("QUEUE_ISSUER_TRUSTED_PROXIES", "10.0.0.1/8")],
+        &[("QUEUE_ISSUER_TRUSTED_PROXIES", "0.0.0.0/0")],
+        &[("QUEUE_ISSUER_TRUSTED_PROXIES", "proxy.example.com")],
+        &[("QUEUE_ISSUER_FORWARDED_HEADER", "x-real-ip")],
+        &[("QUEUE_ISSUER_LIMIT_AUTH_ADDRESS", "0/m")],
+        &[("QUEUE_ISSUER_LIMIT_SERVICE_CLIENT", "1000001/s")],
+        &[("QUEUE_ISSUER_LIMIT_REFRESH_PAIR", "off")],
         &[("QUEUE_JWT_SIGNING_KEY", "file:/nothing/here")],
         &[("QUEUE_SERVICE_TOKEN_RAPTOR", "")],
         &[("QUEUE_SERVICE_TOKEN_RAPTOR", "tooshort")],

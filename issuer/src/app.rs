@@ -15,6 +15,7 @@ use hyper_util::rt::TokioTimer;
 use secrecy::ExposeSecret;
 use tokio::sync::Semaphore;
 
+use crate::audit;
 use crate::background;
 use crate::caller::Caller;
 use crate::clock::Clock;
@@ -90,6 +91,7 @@ pub(crate) struct Parts {
     pub(crate) keys: Arc<Keyring>,
     pub(crate) lists: Lists,
     pub(crate) sightings: Sightings,
+    pub(crate) progress: audit::Progress,
     pub(crate) services: ServiceTokens,
     pub(crate) metrics: Metrics,
     pub(crate) readiness: ReadinessCache,
@@ -152,6 +154,7 @@ impl App {
         let (operators, ops_addr) = bind(settings.ops_listen)?;
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let lists = Lists::new(settings.status_list_subscribers, settings.request_timeout);
+        let progress = audit::Progress::new(&*clock);
         let parts = Parts {
             settings,
             clock,
@@ -159,6 +162,7 @@ impl App {
             keys: Arc::new(keys),
             lists,
             sightings: Sightings::default(),
+            progress,
             services,
             metrics: Metrics::new(),
             readiness: ReadinessCache::default(),

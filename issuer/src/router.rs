@@ -5,7 +5,7 @@
 use axum::extract::{DefaultBodyLimit, MatchedPath, Request, State};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
-use axum::{Json, Router, routing};
+use axum::{Json, Router};
 use http::header::{CACHE_CONTROL, LOCATION};
 use http::{HeaderName, HeaderValue, StatusCode};
 use serde::Serialize;
@@ -13,19 +13,52 @@ use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::app::Shared;
 use crate::problem::{self, Problem, ProblemCode};
-use crate::{customers, discovery, health, key, request_id, session, status_list, telemetry};
+use crate::route_table::{Listener, Route, RouteTable, routing};
+use crate::{
+    audit, customers, discovery, health, key, request_id, session, status_list, telemetry,
+};
+
+/// Every route an issuer serves, on both listeners.
+#[must_use]
+pub fn routes() -> Vec<Route> {
+    let mut all = public_tables().listing(Listener::Public);
+    all.extend(operators_tables().listing(Listener::Operators));
+    all
+}
 
 /// The public listener.
 pub(crate) fn public(shared: &Shared) -> Router {
-    let api = Router::new()
+    let Tables { api, rooted } = public_tables();
+    let api = guarded(api).layer(middleware::from_fn_with_state(shared.clone(), flag));
+    finish(api, rooted, shared)
+}
+
+/// The operators' listener.
+pub(crate) fn operators(shared: &Shared) -> Router {
+    let Tables { api, rooted } = operators_tables();
+    finish(guarded(api), rooted, shared)
+}
+
+/// What a listener serves: under [`API`], and at the root.
+struct Tables {
+    api: RouteTable,
+    rooted: RouteTable,
+}
+
+impl Tables {
+    fn listing(&self, listener: Listener) -> Vec<Route> {
+        let mut all = self.api.listing(listener, API);
+        all.extend(self.rooted.listing(listener, ""));
+        all
+    }
+}
+
+fn public_tables() -> Tables {
+    let api = RouteTable::new()
+        .merge(audit::routes::routes())
         .merge(customers::routes::routes())
-        .merge(session::routes::routes())
-        .fallback(not_found)
-        .method_not_allowed_fallback(method_not_allowed)
-        .layer(middleware::from_fn(no_store))
-        .layer(middleware::from_fn_with_state(shared.clone(), flag));
-    let routes = Router::new()
-        .nest("/api/v1", api)
+        .merge(session::routes::routes());
+    let rooted = RouteTable::new()
         .route("/.well-known/jwks.json", routing::get(key::routes::jwk_set))
         .route(
             "/.well-known/openid-configuration",
@@ -38,17 +71,23 @@ pub(crate) fn public(shared: &Shared) -> Router {
         .merge(status_list::routes::routes())
         .route("/", routing::get(health::page))
         .merge(probes());
-    finish(routes, shared)
+    Tables { api, rooted }
 }
 
-/// The operators' listener.
-pub(crate) fn operators(shared: &Shared) -> Router {
-    let api = Router::new()
-        .merge(key::routes::routes())
+fn operators_tables() -> Tables {
+    let api = RouteTable::new()
+        .merge(audit::operators::routes())
+        .merge(key::routes::routes());
+    let rooted = probes();
+    Tables { api, rooted }
+}
+
+/// What every route under [`API`] has in common.
+fn guarded(api: RouteTable) -> Router<Shared> {
+    api.into_router()
         .fallback(not_found)
         .method_not_allowed_fallback(method_not_allowed)
-        .layer(middleware::from_fn(no_store));
-    finish(Router::new().nest("/api/v1", api).merge(probes()), shared)
+        .layer(middleware::from_fn(no_store))
 }
 
 /// The answer to a request that made a resource.
@@ -66,16 +105,18 @@ pub(crate) fn replayed(location: &str, resource: &impl Serialize) -> Response {
     response
 }
 
-fn probes() -> Router<Shared> {
-    Router::new()
+fn probes() -> RouteTable {
+    RouteTable::new()
         .route("/livez", routing::get(health::live))
         .route("/readyz", routing::get(health::ready))
         .route("/metrics", routing::get(health::metrics))
 }
 
 /// From the outside in: name the request, measure it, write its problem, bound its time, survive it.
-fn finish(routes: Router<Shared>, shared: &Shared) -> Router {
-    routes
+fn finish(api: Router<Shared>, rooted: RouteTable, shared: &Shared) -> Router {
+    Router::new()
+        .nest(API, api)
+        .merge(rooted.into_router())
         .fallback(not_found)
         .method_not_allowed_fallback(method_not_allowed)
         .layer(DefaultBodyLimit::max(BODY_LIMIT))
@@ -149,5 +190,7 @@ async fn method_not_allowed() -> Problem {
     Problem::new(ProblemCode::RouteMethodNotAllowed)
 }
 
+/// Where the interface is.
+const API: &str = "/api/v1";
 const BODY_LIMIT: usize = 64 * 1024;
 const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");

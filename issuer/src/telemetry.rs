@@ -108,6 +108,10 @@ pub(crate) const KEY_SET_RELOADS: &str = "queue_issuer_key_set_reloads_total";
 /// Generation of the key set in memory.
 pub(crate) const KEY_SET_GENERATION: &str = "queue_issuer_key_set_generation";
 
+/// Checkpoints of the audit chain, by outcome.
+pub(crate) const AUDIT_CHECKPOINTS: &str = "queue_issuer_audit_checkpoints_total";
+/// Upper bound on the age of an audit event that has not joined the chain.
+pub(crate) const AUDIT_UNCHAINED_AGE: &str = "queue_issuer_audit_unchained_age_seconds";
 /// Status lists signed, by outcome.
 pub(crate) const STATUS_LISTS_SIGNED: &str = "queue_issuer_status_lists_signed_total";
 
@@ -129,6 +133,14 @@ pub const METRICS: &[(&str, &str)] = &[
     (
         STATUS_LISTS_SIGNED,
         "Status lists packed and signed, by outcome",
+    ),
+    (
+        AUDIT_CHECKPOINTS,
+        "Checkpoints of the audit chain signed, by outcome",
+    ),
+    (
+        AUDIT_UNCHAINED_AGE,
+        "Longest time in seconds an audit event can have waited to join the chain",
     ),
 ];
 

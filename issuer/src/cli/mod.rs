@@ -3,6 +3,7 @@
 //! **Invariant:** exit code 64 for what the operator wrote wrong, 1 for what went wrong, 2 for a refusal
 //! by the rules; a changing command takes `--dry-run` and then changes nothing.
 
+mod audit;
 mod keys;
 
 use std::ffi::OsString;
@@ -71,6 +72,7 @@ impl Invocation {
             Some(("check-config", _)) => Ok(settings.render()),
             Some(("migrate", rest)) => migrate_command(&settings, rest).await,
             Some(("keys", rest)) => keys::run(&settings, clock, rest).await,
+            Some(("audit", rest)) => audit::run(&settings, clock, rest).await,
             _ => serve(settings, clock).await,
         };
         match done {
@@ -79,6 +81,7 @@ impl Invocation {
                 format!("queue-issuer: {}\n", crate::problem::chain(&error)),
                 error.exit_code(),
             ),
+            Err(Failure::Found(text)) => (text, 1),
             Err(Failure::Usage(what)) => (format!("queue-issuer: {what}\n"), 64),
             Err(Failure::Refused(what)) => (format!("queue-issuer: {what}\n"), 2),
         }
@@ -87,6 +90,8 @@ impl Invocation {
 
 enum Failure {
     App(AppError),
+    /// What was looked for and should not have been there.
+    Found(String),
     Usage(String),
     Refused(String),
 }
@@ -140,7 +145,7 @@ async fn migrate_command(settings: &Settings, matches: &ArgMatches) -> Result<St
     let is_dry = matches.subcommand().is_some_and(|(_, rest)| dry_run(rest));
     let up = matches.subcommand_name() == Some("up");
     let mut text = String::new();
-    for migration in &migrate::MIGRATIONS {
+    for migration in migrate::MIGRATIONS {
         let is_pending = pending
             .iter()
             .any(|pending| pending.version == migration.version);
@@ -204,6 +209,7 @@ fn command() -> Command {
         )
         .subcommand(migrate_definition())
         .subcommand(keys::definition())
+        .subcommand(audit::definition())
 }
 
 fn migrate_definition() -> Command {

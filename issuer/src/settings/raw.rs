@@ -114,6 +114,10 @@ declare! {
     plain status_list_ttl = "QUEUE_ISSUER_STATUS_LIST_TTL" or "5s";
     /// Most verifiers that are told of new status lists at once; the others poll. 0 to 65536.
     plain status_list_subscribers = "QUEUE_ISSUER_STATUS_LIST_SUBSCRIBERS" or "1024";
+    /// Audit events after which a signed checkpoint of their chain is due. 1 to 1000000.
+    plain audit_checkpoint_events = "QUEUE_ISSUER_AUDIT_CHECKPOINT_EVENTS" or "1000";
+    /// Time after which a signed checkpoint is due if there are audit events since the last. 1m to 24h.
+    plain audit_checkpoint_interval = "QUEUE_ISSUER_AUDIT_CHECKPOINT_INTERVAL" or "1h";
     /// How long the answer to an `Idempotency-Key` is remembered. 1m to 7d.
     plain idempotency_life = "QUEUE_ISSUER_IDEMPOTENCY_LIFE" or "24h";
     /// Longest time one request may take. 100ms to 5m.

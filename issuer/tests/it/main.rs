@@ -2,6 +2,11 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod audit;
+mod audit_chain;
+mod audit_command;
+mod audit_routes;
+mod audit_tamper;
 mod customers;
 mod discovery;
 mod events;
@@ -12,6 +17,7 @@ mod migrations;
 mod postgres;
 mod problem;
 mod replicas;
+mod route_table;
 mod server;
 mod service_token;
 mod session;

@@ -22,7 +22,7 @@ fn wrong_settings_end_with_64_and_name_the_key() {
     let database = Database::sqlite();
     let long = "x".repeat(40);
     let twin = [("QUEUE_SERVICE_TOKEN_VELVET", RAPTOR)];
-    let cases: [&[(&str, &str)]; 29] = [
+    let cases: [&[(&str, &str)]; 31] = [
         &[("QUEUE_ISSUER_URL", "http://example.com")],
         &[("QUEUE_ISSUER_URL", "https://example.com/")],
         &[("QUEUE_ISSUER_URL", "https://u:p@example.com")],
@@ -45,6 +45,8 @@ fn wrong_settings_end_with_64_and_name_the_key() {
             ("QUEUE_ISSUER_REFRESH_ALLOWANCE", "58999ms"),
             ("QUEUE_ISSUER_JWKS_MAX_AGE", "1s"),
         ],
+        &[("QUEUE_ISSUER_AUDIT_CHECKPOINT_EVENTS", "0")],
+        &[("QUEUE_ISSUER_AUDIT_CHECKPOINT_INTERVAL", "59s")],
         &[("QUEUE_ISSUER_LOG_FORMAT", "xml")],
         &[("QUEUE_ISSUER_LOG", "=!=")],
         &[("FLAG_QUEUE_V1", "yes")],

@@ -15,6 +15,7 @@ use hyper_util::rt::TokioTimer;
 use secrecy::ExposeSecret;
 use tokio::sync::Semaphore;
 
+use crate::audit;
 use crate::background;
 use crate::caller::Caller;
 use crate::clock::Clock;
@@ -93,6 +94,7 @@ pub(crate) struct Parts {
     pub(crate) keys: Arc<Keyring>,
     pub(crate) lists: Lists,
     pub(crate) sightings: Sightings,
+    pub(crate) progress: audit::Progress,
     pub(crate) services: ServiceTokens,
     /// None without a key-encryption key: then nobody signs in.
     pub(crate) secrets: Option<Secrets>,
@@ -167,6 +169,7 @@ impl App {
         let outbox = Outbox::new(&settings)?;
         let metrics = Arc::new(Metrics::new());
         let limits = Limits::new(&settings.rates, Arc::clone(&clock), Arc::clone(&metrics));
+        let progress = audit::Progress::new(&*clock);
         let parts = Parts {
             settings,
             clock,
@@ -174,6 +177,7 @@ impl App {
             keys: Arc::new(keys),
             lists,
             sightings: Sightings::default(),
+            progress,
             services,
             secrets,
             outbox,

@@ -9,7 +9,7 @@ use crate::app::Shared;
 use crate::db::DbError;
 use crate::key::keyring::POLL;
 use crate::status_list::{self, Publisher};
-use crate::{idempotency, mail, telemetry};
+use crate::{audit, idempotency, mail, telemetry};
 
 /// Does all of it.
 pub(crate) async fn run(shared: &Shared, publisher: Publisher) -> Infallible {
@@ -20,6 +20,7 @@ pub(crate) async fn run(shared: &Shared, publisher: Publisher) -> Infallible {
         never = write_sightings(shared) => never,
         never = mail::run(shared) => never,
         never = write_uses(shared) => never,
+        never = audit::run(shared) => never,
         never = sweep(shared) => never,
     }
 }

@@ -53,6 +53,11 @@ pub(crate) async fn metrics(State(shared): State<Shared>) -> Response {
             .metrics
             .set(telemetry::KEY_SET_GENERATION, keys.generation);
     }
+    let waited = shared.progress.age(&*shared.clock).as_secs();
+    shared.metrics.set(
+        telemetry::AUDIT_UNCHAINED_AGE,
+        i64::try_from(waited).unwrap_or(i64::MAX),
+    );
     (
         [(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")],
         shared.metrics.render(),

@@ -5,7 +5,7 @@
 use axum::extract::{DefaultBodyLimit, MatchedPath, Request, State};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
-use axum::{Json, Router, routing};
+use axum::{Json, Router};
 use http::header::{CACHE_CONTROL, LOCATION};
 use http::{HeaderName, HeaderValue, StatusCode};
 use serde::Serialize;
@@ -15,37 +15,88 @@ use crate::app::Shared;
 use crate::browser::cors;
 use crate::problem::{self, Problem, ProblemCode};
 use crate::rate_limit::{Class, guard};
+use crate::route_table::{Listener, Route, RouteTable, routing};
 use crate::{
-    customers, discovery, health, key, mail, oauth, operators, rbac, request_id, service_token,
-    session, status_list, telemetry,
+    audit, customers, discovery, health, key, mail, oauth, operators, rbac, request_id,
+    service_token, session, status_list, telemetry,
 };
+
+/// Every route an issuer serves, on both listeners.
+#[must_use]
+pub fn routes() -> Vec<Route> {
+    let mut all = public_tables().listing();
+    all.extend(operators_tables().listing());
+    all
+}
 
 /// The public listener.
 pub(crate) fn public(shared: &Shared) -> Router {
-    let with_cookies = Router::new()
-        .merge(session::browser_routes::with_cookies())
+    let Public {
+        refreshes,
+        ceremonies,
+        own,
+        api,
+        rooted,
+    } = public_tables();
+    let with_cookies = guard(shared, Class::Refresh, refreshes.into_router())
+        .merge(guard(shared, Class::Auth, ceremonies.into_router()))
         // Before the layer, which has to see preflights: they come as a method the route does not have.
         .method_not_allowed_fallback(method_not_allowed)
         .layer(cors::with_cookies(shared));
-    let with_bearer = Router::new()
-        .merge(session::browser_routes::with_bearer())
-        .merge(customers::me::routes())
+    let with_bearer = own
+        .into_router()
         .method_not_allowed_fallback(method_not_allowed)
         .layer(cors::without_cookies(shared));
-    let api = Router::new()
-        .merge(with_cookies)
-        .merge(with_bearer)
-        .merge(customers::routes::routes())
-        .merge(rbac::routes::routes())
-        .merge(session::routes::routes())
-        .merge(oauth::routes())
-        .fallback(not_found)
-        .method_not_allowed_fallback(method_not_allowed)
-        .layer(middleware::from_fn(no_store));
+    let api = guarded(api.into_router().merge(with_cookies).merge(with_bearer));
     let api = guard(shared, Class::Service, api)
         .layer(middleware::from_fn_with_state(shared.clone(), flag));
-    let routes = Router::new()
-        .nest("/api/v1", api)
+    finish(api, rooted, shared)
+}
+
+/// The operators' listener.
+pub(crate) fn operators(shared: &Shared) -> Router {
+    let Operators { api, rooted } = operators_tables();
+    finish(guarded(api.into_router()), rooted, shared)
+}
+
+/// What the public listener serves: under [`API`], by who speaks and how often; and at the root.
+struct Public {
+    /// For browsers, by the refresh token in a cookie.
+    refreshes: RouteTable,
+    /// For browsers whose customer signs in, or out.
+    ceremonies: RouteTable,
+    /// For customers, by their access token.
+    own: RouteTable,
+    /// For services.
+    api: RouteTable,
+    rooted: RouteTable,
+}
+
+impl Public {
+    fn listing(&self) -> Vec<Route> {
+        let under = [&self.refreshes, &self.ceremonies, &self.own, &self.api];
+        let under = under.map(|table| table.listing(Listener::Public, API));
+        let rooted = self.rooted.listing(Listener::Public, "");
+        under.into_iter().flatten().chain(rooted).collect()
+    }
+}
+
+/// What the operators' listener serves: under [`API`], and at the root.
+struct Operators {
+    api: RouteTable,
+    rooted: RouteTable,
+}
+
+impl Operators {
+    fn listing(&self) -> Vec<Route> {
+        let mut all = self.api.listing(Listener::Operators, API);
+        all.extend(self.rooted.listing(Listener::Operators, ""));
+        all
+    }
+}
+
+fn public_tables() -> Public {
+    let rooted = RouteTable::new()
         .route("/.well-known/jwks.json", routing::get(key::routes::jwk_set))
         .route(
             "/.well-known/openid-configuration",
@@ -58,24 +109,38 @@ pub(crate) fn public(shared: &Shared) -> Router {
         .merge(status_list::routes::routes())
         .route("/", routing::get(health::page))
         .merge(probes());
-    finish(routes, shared)
+    Public {
+        refreshes: session::browser_routes::refreshes(),
+        ceremonies: session::browser_routes::with_cookies(),
+        own: RouteTable::new()
+            .merge(session::browser_routes::with_bearer())
+            .merge(customers::me::routes()),
+        api: RouteTable::new()
+            .merge(audit::routes::routes())
+            .merge(customers::routes::routes())
+            .merge(oauth::routes())
+            .merge(rbac::routes::routes())
+            .merge(session::routes::routes()),
+        rooted,
+    }
 }
 
-/// The operators' listener.
-pub(crate) fn operators(shared: &Shared) -> Router {
-    let api = Router::new()
+fn operators_tables() -> Operators {
+    let api = RouteTable::new()
+        .merge(audit::operators::routes())
         .merge(key::routes::routes())
-        .merge(session::operator_routes::routes())
         .merge(mail::routes::routes())
         .merge(service_token::routes::routes())
-        .fallback(not_found)
+        .merge(session::operator_routes::routes());
+    let rooted = operators::routes().merge(probes());
+    Operators { api, rooted }
+}
+
+/// What every route under [`API`] has in common.
+fn guarded(api: Router<Shared>) -> Router<Shared> {
+    api.fallback(not_found)
         .method_not_allowed_fallback(method_not_allowed)
-        .layer(middleware::from_fn(no_store));
-    let routes = Router::new()
-        .nest("/api/v1", api)
-        .merge(operators::routes())
-        .merge(probes());
-    finish(routes, shared)
+        .layer(middleware::from_fn(no_store))
 }
 
 /// The answer to a request that made a resource.
@@ -93,16 +158,18 @@ pub(crate) fn replayed(location: &str, resource: &impl Serialize) -> Response {
     response
 }
 
-fn probes() -> Router<Shared> {
-    Router::new()
+fn probes() -> RouteTable {
+    RouteTable::new()
         .route("/livez", routing::get(health::live))
         .route("/readyz", routing::get(health::ready))
         .route("/metrics", routing::get(health::metrics))
 }
 
 /// From the outside in: name the request, measure it, write its problem, bound its time, survive it.
-fn finish(routes: Router<Shared>, shared: &Shared) -> Router {
-    routes
+fn finish(api: Router<Shared>, rooted: RouteTable, shared: &Shared) -> Router {
+    Router::new()
+        .nest(API, api)
+        .merge(rooted.into_router())
         .fallback(not_found)
         .method_not_allowed_fallback(method_not_allowed)
         .layer(DefaultBodyLimit::max(BODY_LIMIT))
@@ -178,5 +245,7 @@ async fn method_not_allowed() -> Problem {
     Problem::new(ProblemCode::RouteMethodNotAllowed)
 }
 
+/// Where the interface is.
+const API: &str = "/api/v1";
 const BODY_LIMIT: usize = 64 * 1024;
 const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");

@@ -110,6 +110,10 @@ pub(crate) const KEY_SET_GENERATION: &str = "queue_issuer_key_set_generation";
 /// Requests refused by a rate limit, by class and kind of key.
 pub(crate) const RATE_LIMITED: &str = "queue_issuer_rate_limited_total";
 
+/// Checkpoints of the audit chain, by outcome.
+pub(crate) const AUDIT_CHECKPOINTS: &str = "queue_issuer_audit_checkpoints_total";
+/// Upper bound on the age of an audit event that has not joined the chain.
+pub(crate) const AUDIT_UNCHAINED_AGE: &str = "queue_issuer_audit_unchained_age_seconds";
 /// Status lists signed, by outcome.
 pub(crate) const STATUS_LISTS_SIGNED: &str = "queue_issuer_status_lists_signed_total";
 
@@ -152,6 +156,14 @@ pub const METRICS: &[(&str, &str)] = &[
     ),
     (MAIL_SENT, "Mails sent, by kind"),
     (MAIL_FAILED, "Tries to send a mail that failed, by code"),
+    (
+        AUDIT_CHECKPOINTS,
+        "Checkpoints of the audit chain signed, by outcome",
+    ),
+    (
+        AUDIT_UNCHAINED_AGE,
+        "Longest time in seconds an audit event can have waited to join the chain",
+    ),
 ];
 
 const BUCKETS: &[f64] = &[

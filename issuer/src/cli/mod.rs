@@ -3,6 +3,7 @@
 //! **Invariant:** exit code 64 for what the operator wrote wrong, 1 for what went wrong, 2 for a refusal
 //! by the rules; a changing command takes `--dry-run` and then changes nothing.
 
+mod audit;
 mod keys;
 mod mail;
 mod service_tokens;
@@ -76,6 +77,7 @@ impl Invocation {
             Some(("keys", rest)) => keys::run(&settings, clock, rest).await,
             Some(("mail", rest)) => mail::run(&settings, clock, rest).await,
             Some(("service-tokens", rest)) => service_tokens::run(&settings, clock, rest).await,
+            Some(("audit", rest)) => audit::run(&settings, clock, rest).await,
             _ => serve(settings, clock).await,
         };
         match done {
@@ -84,6 +86,7 @@ impl Invocation {
                 format!("queue-issuer: {}\n", crate::problem::chain(&error)),
                 error.exit_code(),
             ),
+            Err(Failure::Found(text)) => (text, 1),
             Err(Failure::Usage(what)) => (format!("queue-issuer: {what}\n"), 64),
             Err(Failure::Refused(what)) => (format!("queue-issuer: {what}\n"), 2),
         }
@@ -92,6 +95,8 @@ impl Invocation {
 
 enum Failure {
     App(AppError),
+    /// What was looked for and should not have been there.
+    Found(String),
     Usage(String),
     Refused(String),
 }
@@ -232,6 +237,7 @@ fn command() -> Command {
         .subcommand(keys::definition())
         .subcommand(mail::definition())
         .subcommand(service_tokens::definition())
+        .subcommand(audit::definition())
 }
 
 fn migrate_definition() -> Command {

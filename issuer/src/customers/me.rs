@@ -3,8 +3,8 @@
 //! **Invariant:** neither the address nor whether it is verified can be changed here: an address is proved by a
 //! code that was sent to it.
 
+use axum::Json;
 use axum::extract::State;
-use axum::{Json, Router, routing};
 use serde::Deserialize;
 
 use super::{Customer, check_display_name, given, store};
@@ -12,10 +12,11 @@ use crate::app::Shared;
 use crate::audit::{self, Event};
 use crate::extract::JsonBody;
 use crate::problem::{Problem, ProblemCode};
+use crate::route_table::{RouteTable, routing};
 use crate::signed_in::SignedIn;
 
-pub(crate) fn routes() -> Router<Shared> {
-    Router::new().route("/auth/me", routing::get(show).patch(change))
+pub(crate) fn routes() -> RouteTable {
+    RouteTable::new().route("/auth/me", routing::get(show).patch(change))
 }
 
 async fn show(

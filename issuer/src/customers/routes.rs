@@ -1,9 +1,9 @@
 //! The routes of customers for services: `POST /api/v1/customers`, `GET /api/v1/customers/{id}`,
 //! `GET /api/v1/customers?email=`, `PATCH /api/v1/customers/{id}`, `POST /api/v1/customers/{id}/erase`.
 
+use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
-use axum::{Json, Router, routing};
 use http::StatusCode;
 use serde::Deserialize;
 
@@ -16,10 +16,11 @@ use crate::db::Id;
 use crate::extract::{JsonBody, PathId, QueryOf};
 use crate::idempotency::{Attempt, IdempotencyKey};
 use crate::problem::{Problem, ProblemCode};
+use crate::route_table::{RouteTable, routing};
 use crate::router::{created, replayed};
 
-pub(crate) fn routes() -> Router<Shared> {
-    Router::new()
+pub(crate) fn routes() -> RouteTable {
+    RouteTable::new()
         .route("/customers", routing::post(create).get(find_by_email))
         .route("/customers/{id}", routing::get(find).patch(change))
         .route("/customers/{id}/erase", routing::post(erase))

@@ -80,6 +80,11 @@ pub(crate) const MIGRATIONS: &[Migration] = &[
         "005_queue_verifier_sightings.sql"
     ),
     migration!(6, "queue_rbac", "006_queue_rbac.sql"),
+    migration!(
+        7,
+        "queue_audit_checkpoints",
+        "007_queue_audit_checkpoints.sql"
+    ),
     migration!(8, "queue_service_clients", "008_queue_service_clients.sql"),
     migration!(9, "queue_outbox", "009_queue_outbox.sql"),
     migration!(

@@ -19,6 +19,7 @@ pub(crate) struct SigningKey {
     /// The encoded JOSE headers, the same for everything of a kind this key signs.
     access_token_header: String,
     status_list_header: String,
+    checkpoint_header: String,
     pair: RsaKeyPair,
 }
 
@@ -29,6 +30,8 @@ pub(crate) enum Kind {
     AccessToken,
     /// Token Status List §5.1.
     StatusList,
+    /// How far the audit chain has come.
+    AuditCheckpoint,
 }
 
 /// Why key material is refused.
@@ -98,6 +101,7 @@ impl SigningKey {
         let header = match kind {
             Kind::AccessToken => &self.access_token_header,
             Kind::StatusList => &self.status_list_header,
+            Kind::AuditCheckpoint => &self.checkpoint_header,
         };
         let mut jws = format!("{header}.{}", base64url(payload));
         let signature = self.sign(jws.as_bytes())?;
@@ -134,6 +138,7 @@ impl SigningKey {
         Ok(Self {
             access_token_header: header("at+jwt", &public.kid)?,
             status_list_header: header("statuslist+jwt", &public.kid)?,
+            checkpoint_header: header(CHECKPOINT_TYP, &public.kid)?,
             public,
             pair,
         })
@@ -162,3 +167,6 @@ fn pem_block(text: &str) -> Option<(&str, &str, &str)> {
     let rest = rest.strip_prefix(label)?.strip_prefix("-----")?;
     Some((label, body, rest))
 }
+
+/// `typ` of a signed checkpoint of the audit chain.
+pub(crate) const CHECKPOINT_TYP: &str = "queue-audit-checkpoint+jwt";

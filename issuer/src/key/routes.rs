@@ -1,9 +1,9 @@
 //! The routes of keys: the published set, and for operators `GET, POST /api/v1/keys`,
 //! `POST /api/v1/keys/{kid}/publish, activate, retire, revoke`.
 
+use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
-use axum::{Json, Router, routing};
 use http::HeaderMap;
 use serde::{Deserialize, Serialize};
 
@@ -16,6 +16,7 @@ use crate::discovery::{Cacheable, cache_control, cacheable};
 use crate::extract::{JsonBody, PathText};
 use crate::idempotency::IdempotencyKey;
 use crate::problem::{Problem, ProblemCode};
+use crate::route_table::{RouteTable, routing};
 use crate::router::{created, replayed};
 use crate::sighting::{Anonymous, Holdings};
 
@@ -41,8 +42,8 @@ pub(crate) async fn jwk_set(
 }
 
 /// The operators' routes.
-pub(crate) fn routes() -> Router<Shared> {
-    Router::new()
+pub(crate) fn routes() -> RouteTable {
+    RouteTable::new()
         .route("/keys", routing::get(list).post(generate))
         .route("/keys/{kid}/publish", routing::post(publish))
         .route("/keys/{kid}/activate", routing::post(activate))

@@ -2,9 +2,9 @@
 //!
 //! There is no route that tries a dead mail again: its words are gone, and whoever wanted it asks again.
 
+use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
-use axum::{Json, Router, routing};
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
 
@@ -17,10 +17,11 @@ use crate::customers::Email;
 use crate::db::Id;
 use crate::extract::{JsonBody, QueryOf};
 use crate::problem::{Problem, ProblemCode};
+use crate::route_table::{RouteTable, routing};
 
 /// The operators' routes.
-pub(crate) fn routes() -> Router<Shared> {
-    Router::new()
+pub(crate) fn routes() -> RouteTable {
+    RouteTable::new()
         .route("/mail", routing::get(list))
         .route("/mail/test", routing::post(test))
 }

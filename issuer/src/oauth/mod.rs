@@ -13,12 +13,10 @@ mod introspect;
 mod revoke;
 mod token;
 
-use axum::{Router, routing};
+use crate::route_table::{RouteTable, routing};
 
-use crate::app::Shared;
-
-pub(crate) fn routes() -> Router<Shared> {
-    Router::new()
+pub(crate) fn routes() -> RouteTable {
+    RouteTable::new()
         .route("/oauth/token", routing::post(token::token))
         .route("/oauth/introspect", routing::post(introspect::introspect))
         .route("/oauth/revoke", routing::post(revoke::revoke))

@@ -4,13 +4,12 @@
 //! the token that the operator enters, which it holds in memory only.
 
 use axum::response::{IntoResponse, Response};
-use axum::{Router, routing};
 use http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS};
 
-use crate::app::Shared;
+use crate::route_table::{RouteTable, routing};
 
-pub(crate) fn routes() -> Router<Shared> {
-    Router::new()
+pub(crate) fn routes() -> RouteTable {
+    RouteTable::new()
         .route("/", routing::get(|| asset(HTML)))
         .route("/operators.css", routing::get(|| asset(CSS)))
         .route("/operators.js", routing::get(|| asset(JS)))

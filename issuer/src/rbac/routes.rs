@@ -5,10 +5,10 @@
 //! under the `no-store` of the other routes no HTTP cache could use the ETag. Every answer passes the
 //! check of the caller, a 304 too.
 
+use axum::Json;
 use axum::body::Bytes;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
-use axum::{Json, Router, routing};
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG};
 use http::{HeaderMap, HeaderValue, StatusCode};
 use serde::{Deserialize, Serialize};
@@ -21,9 +21,10 @@ use crate::db::Id;
 use crate::discovery::holds;
 use crate::extract::{JsonBody, PathId, QueryOf, sha256};
 use crate::problem::{Problem, ProblemCode};
+use crate::route_table::{RouteTable, routing};
 
-pub(crate) fn routes() -> Router<Shared> {
-    Router::new()
+pub(crate) fn routes() -> RouteTable {
+    RouteTable::new()
         .route("/rbac/roles", routing::get(roles))
         .route("/rbac/permissions", routing::get(permissions))
         .route(

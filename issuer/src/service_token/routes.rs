@@ -4,9 +4,9 @@
 //! the same resource with `token: null`: who lost the answer revokes what it names and asks anew.
 //! **Invariant:** operators' scopes are handed on only by those who hold them.
 
+use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
-use axum::{Json, Router, routing};
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 
@@ -20,11 +20,12 @@ use crate::db::Id;
 use crate::extract::{JsonBody, PathId, QueryOf, sha256};
 use crate::idempotency::{Attempt, IdempotencyKey};
 use crate::problem::{Problem, ProblemCode};
+use crate::route_table::{RouteTable, routing};
 use crate::router::{created, replayed};
 use crate::settings::SCOPE_NAMES;
 
-pub(crate) fn routes() -> Router<Shared> {
-    Router::new()
+pub(crate) fn routes() -> RouteTable {
+    RouteTable::new()
         .route("/service-tokens", routing::get(list).post(create))
         .route("/service-tokens/{id}/rotate", routing::post(rotate))
         .route("/service-tokens/{id}", routing::delete(revoke))

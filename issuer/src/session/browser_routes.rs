@@ -1,9 +1,9 @@
 //! The routes of sessions for browsers: `POST /api/v1/auth/token/refresh`, `POST /api/v1/auth/logout`,
 //! `GET /api/v1/auth/sessions`, `DELETE /api/v1/auth/sessions/{sid}`, `DELETE /api/v1/auth/sessions?except=current`.
 
+use axum::Json;
 use axum::extract::{FromRequestParts, State};
 use axum::response::{AppendHeaders, IntoResponse, Response};
-use axum::{Json, Router, routing};
 use http::StatusCode;
 use http::request::Parts;
 use serde::{Deserialize, Serialize};
@@ -16,19 +16,23 @@ use crate::db::Id;
 use crate::extract::{JsonBody, PathId, QueryOf};
 use crate::problem::{Problem, ProblemCode};
 use crate::request_id::RequestId;
+use crate::route_table::{RouteTable, routing};
 use crate::signed_in::{MaybeSignedIn, SignedIn};
 use crate::status_list::PUBLISHED_WITHIN;
 
-/// Routes that the cookie speaks for.
-pub(crate) fn with_cookies() -> Router<Shared> {
-    Router::new()
-        .route("/auth/token/refresh", routing::post(refresh_token))
-        .route("/auth/logout", routing::post(logout))
+/// The route that the refresh token speaks for.
+pub(crate) fn refreshes() -> RouteTable {
+    RouteTable::new().route("/auth/token/refresh", routing::post(refresh_token))
+}
+
+/// The route that the cookie may speak for.
+pub(crate) fn with_cookies() -> RouteTable {
+    RouteTable::new().route("/auth/logout", routing::post(logout))
 }
 
 /// Routes that the access token speaks for.
-pub(crate) fn with_bearer() -> Router<Shared> {
-    Router::new()
+pub(crate) fn with_bearer() -> RouteTable {
+    RouteTable::new()
         .route("/auth/sessions", routing::get(list).delete(end_others))
         .route("/auth/sessions/{sid}", routing::delete(end_one))
 }

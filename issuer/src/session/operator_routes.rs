@@ -1,16 +1,17 @@
 //! The route of sessions for operators: `GET /api/v1/sessions`, the newest of them and how many there are.
 
+use axum::Json;
 use axum::extract::State;
-use axum::{Json, Router, routing};
 use serde::Serialize;
 
 use super::{Device, SessionView, store};
 use crate::app::Shared;
 use crate::caller::Caller;
 use crate::problem::Problem;
+use crate::route_table::{RouteTable, routing};
 
-pub(crate) fn routes() -> Router<Shared> {
-    Router::new().route("/sessions", routing::get(list))
+pub(crate) fn routes() -> RouteTable {
+    RouteTable::new().route("/sessions", routing::get(list))
 }
 
 #[derive(Debug, Serialize)]

@@ -4,9 +4,9 @@
 //! revocation, a repeated call answers the same, and a proxy that drops the bodies of `DELETE` cannot
 //! drop the reason.
 
+use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
-use axum::{Json, Router, routing};
 use serde::{Deserialize, Serialize};
 
 use super::issue::{self, Issued};
@@ -17,10 +17,11 @@ use crate::db::Id;
 use crate::extract::{JsonBody, PathId};
 use crate::idempotency::IdempotencyKey;
 use crate::problem::{Problem, ProblemCode};
+use crate::route_table::{RouteTable, routing};
 use crate::router::{created, replayed};
 
-pub(crate) fn routes() -> Router<Shared> {
-    Router::new()
+pub(crate) fn routes() -> RouteTable {
+    RouteTable::new()
         .route("/service/sessions", routing::post(mint))
         .route("/service/sessions/{sid}/revoke", routing::post(end))
 }

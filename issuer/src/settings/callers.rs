@@ -120,6 +120,7 @@ pub const SCOPE_NAMES: &[&str] = &[
     "rbac:write",
     "audit:read",
     "audit:write",
+    "ops:audit",
     "ops:keys",
     "ops:sessions",
     "ops:mail",

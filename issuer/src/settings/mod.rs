@@ -52,6 +52,8 @@ pub struct Settings {
     pub(crate) status_list_size: u32,
     pub(crate) status_list_ttl: Duration,
     pub(crate) status_list_subscribers: u32,
+    pub(crate) audit_checkpoint_events: u32,
+    pub(crate) audit_checkpoint_interval: Duration,
     pub(crate) idempotency_life: Duration,
     pub(crate) trusted_proxies: TrustedProxies,
     pub(crate) forwarded_header: ForwardedHeader,
@@ -299,6 +301,14 @@ impl Reader<'_> {
             status_list_subscribers: self.read("status_list_subscribers", |text| {
                 value::number(text, 0, 65_536)
             })?,
+            audit_checkpoint_events: self.read("audit_checkpoint_events", |text| {
+                value::number(text, 1, 1_000_000)
+            })?,
+            audit_checkpoint_interval: self.duration(
+                "audit_checkpoint_interval",
+                SECOND * 60,
+                DAY,
+            )?,
             idempotency_life: self.duration("idempotency_life", SECOND * 60, DAY * 7)?,
             trusted_proxies: self.read("trusted_proxies", str::parse)?,
             forwarded_header: self.read("forwarded_header", str::parse)?,

@@ -122,6 +122,10 @@ declare! {
     plain mail_from = "QUEUE_ISSUER_MAIL_FROM" or "";
     /// Where links in mails point: an origin, as `url`; without it, `url`.
     plain front_url = "QUEUE_ISSUER_FRONT_URL" or "";
+    /// Audit events after which a signed checkpoint of their chain is due. 1 to 1000000.
+    plain audit_checkpoint_events = "QUEUE_ISSUER_AUDIT_CHECKPOINT_EVENTS" or "1000";
+    /// Time after which a signed checkpoint is due if there are audit events since the last. 1m to 24h.
+    plain audit_checkpoint_interval = "QUEUE_ISSUER_AUDIT_CHECKPOINT_INTERVAL" or "1h";
     /// How long the answer to an `Idempotency-Key` is remembered. 1m to 7d.
     plain idempotency_life = "QUEUE_ISSUER_IDEMPOTENCY_LIFE" or "24h";
     /// Addresses and networks of the proxies in front, separated by spaces or commas; what they say of a client's address counts. None by default.

@@ -6,7 +6,6 @@ use std::sync::Arc;
 
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
-use axum::{Router, routing};
 use bytes::Bytes;
 use http::header::{ACCESS_CONTROL_ALLOW_ORIGIN, CACHE_CONTROL};
 use http::{HeaderMap, HeaderValue};
@@ -17,9 +16,10 @@ use crate::app::Shared;
 use crate::discovery::{Cacheable, cacheable};
 use crate::extract::{PathId, sha256};
 use crate::problem::{Problem, ProblemCode};
+use crate::route_table::{RouteTable, routing};
 
-pub(crate) fn routes() -> Router<Shared> {
-    Router::new()
+pub(crate) fn routes() -> RouteTable {
+    RouteTable::new()
         .route("/status-lists", routing::get(aggregation))
         .route("/status-lists/{id}", routing::get(list))
         .route("/status-lists/{id}/events", routing::get(subscribe))

@@ -90,7 +90,7 @@ impl SignedList {
         };
         let payload = serde_json::to_vec(&claims)?;
         let jws = key.jws(Kind::StatusList, &payload)?;
-        check.check_list(&jws, &payload)?;
+        check.check_jws(&jws, &payload)?;
         // A version is signed anew by another key or in another hour; the digest tells those apart.
         let digest: String = sha256(jws.as_bytes())
             .iter()

@@ -74,11 +74,11 @@ impl SelfCheck {
         })
     }
 
-    /// Accepts the signed status list `jws` as carrying `payload`.
+    /// Accepts the signed list or checkpoint `jws` as carrying `payload`.
     ///
     /// The verifier's signature layer takes a JWS as long as a token may be. A longer list, one with
     /// thousands of revocations, is held against the same published key without it.
-    pub(crate) fn check_list(&self, jws: &str, payload: &[u8]) -> Result<(), TokenRefused> {
+    pub(crate) fn check_jws(&self, jws: &str, payload: &[u8]) -> Result<(), TokenRefused> {
         match self.jws.verify(jws) {
             Ok(read) if read == payload => Ok(()),
             Ok(_) => Err(TokenRefused::Differs),
@@ -199,6 +199,25 @@ impl SelfCheck {
             Err(TokenRefused::Differs)
         }
     }
+}
+
+/// The payload of `jws`, which has to be of type `typ` and signed by the key of `jwk_set`, published or not any more.
+pub(crate) fn verify_jws(jwk_set: &str, typ: &str, jws: &str) -> Result<Vec<u8>, TokenRefused> {
+    let keys = KeySource::jwk_set(jwk_set);
+    let verifier = JwsVerifier::new(&keys, &[Algorithm::RS256], CryptoBackend::AwsLcRs)
+        .map_err(|_| TokenRefused::Signature)?;
+    let payload = verifier.verify(jws).map_err(TokenRefused::Verdict)?;
+    // The signature covers the header, so what it says is true now.
+    let header = jsonwebtoken::decode_header(jws).map_err(|_| TokenRefused::Differs)?;
+    if header.typ.as_deref() != Some(typ) {
+        return Err(TokenRefused::Differs);
+    }
+    Ok(payload)
+}
+
+/// The `kid` that `jws` names, before anything is verified.
+pub(crate) fn named_kid(jws: &str) -> Option<String> {
+    jsonwebtoken::decode_header(jws).ok()?.kid
 }
 
 /// Our clock, as the verifier reads it.

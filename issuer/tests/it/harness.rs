@@ -98,6 +98,24 @@ impl Database {
         }
     }
 
+    /// The text `sql` selects.
+    pub(crate) async fn text(&self, sql: &str) -> String {
+        use sqlx::{AssertSqlSafe, Connection as _};
+        if self.is_postgres() {
+            let mut connection = sqlx::PgConnection::connect(&self.url).await.unwrap();
+            sqlx::query_scalar(AssertSqlSafe(sql))
+                .fetch_one(&mut connection)
+                .await
+                .unwrap()
+        } else {
+            let mut connection = sqlx::SqliteConnection::connect(&self.url).await.unwrap();
+            sqlx::query_scalar(AssertSqlSafe(sql))
+                .fetch_one(&mut connection)
+                .await
+                .unwrap()
+        }
+    }
+
     /// Keeps every other writer waiting until it is released.
     pub(crate) async fn hold_writes(&self) -> Held {
         use sqlx::{Connection as _, Executor as _};

@@ -2,6 +2,11 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod audit;
+mod audit_chain;
+mod audit_command;
+mod audit_routes;
+mod audit_tamper;
 mod customer_lifecycle;
 mod customers;
 mod devices;
@@ -24,6 +29,7 @@ mod rbac_lists;
 mod rbac_rules;
 mod refresh;
 mod replicas;
+mod route_table;
 mod server;
 mod service_clients;
 mod service_clients_rules;

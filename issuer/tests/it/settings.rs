@@ -54,6 +54,8 @@ fn wrong_settings_end_with_64_and_name_the_key() {
         &[("QUEUE_ISSUER_MAIL_FROM", "Antlers")],
         &[("QUEUE_ISSUER_MAIL_FROM", "a@b.example\r\nBcc: c@d.example")],
         &[("QUEUE_ISSUER_FRONT_URL", "http://example.com")],
+        &[("QUEUE_ISSUER_AUDIT_CHECKPOINT_EVENTS", "0")],
+        &[("QUEUE_ISSUER_AUDIT_CHECKPOINT_INTERVAL", "59s")],
         &[("QUEUE_ISSUER_LOG_FORMAT", "xml")],
         &[("QUEUE_ISSUER_LOG", "=!=")],
         &[("FLAG_QUEUE_V1", "yes")],

@@ -26,6 +26,7 @@ use crate::key::material::SigningKey;
 use crate::key::rotation::Timing;
 use crate::key::sealing::Kek;
 use crate::key::{KeyError, Keyring};
+use crate::mail::Outbox;
 use crate::router;
 use crate::secret::Secrets;
 use crate::service_token::ServiceTokens;
@@ -94,6 +95,7 @@ pub(crate) struct Parts {
     pub(crate) services: ServiceTokens,
     /// None without a key-encryption key: then nobody signs in.
     pub(crate) secrets: Option<Secrets>,
+    pub(crate) outbox: Outbox,
     pub(crate) metrics: Metrics,
     pub(crate) readiness: ReadinessCache,
     /// One permit a core: more signatures at once only wait for each other.
@@ -159,6 +161,7 @@ impl App {
         if secrets.is_none() {
             tracing::warn!("no customer can sign in: set QUEUE_ISSUER_KEK");
         }
+        let outbox = Outbox::new(&settings)?;
         let parts = Parts {
             settings,
             clock,
@@ -168,6 +171,7 @@ impl App {
             sightings: Sightings::default(),
             services,
             secrets,
+            outbox,
             metrics: Metrics::new(),
             readiness: ReadinessCache::default(),
             signers: Semaphore::new(cores),
@@ -240,6 +244,7 @@ impl App {
             never = stop => match never {},
             never = background::run(&shared, self.publisher) => match never {},
         };
+        shared.outbox.close().await;
         shared.db.close().await;
         served
     }

@@ -9,7 +9,7 @@ use crate::app::Shared;
 use crate::db::DbError;
 use crate::key::keyring::POLL;
 use crate::status_list::{self, Publisher};
-use crate::{idempotency, telemetry};
+use crate::{idempotency, mail, telemetry};
 
 /// Does all of it.
 pub(crate) async fn run(shared: &Shared, publisher: Publisher) -> Infallible {
@@ -18,6 +18,7 @@ pub(crate) async fn run(shared: &Shared, publisher: Publisher) -> Infallible {
         never = publisher.run(shared) => never,
         never = status_list::follow(shared) => never,
         never = write_sightings(shared) => never,
+        never = mail::run(shared) => never,
         never = sweep(shared) => never,
     }
 }

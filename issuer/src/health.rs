@@ -1,7 +1,7 @@
 //! Health: takes the state of database and keys, answers `/livez`, `/readyz`, `/metrics` and `/`.
 //!
 //! **Invariant:** ready means that a mint would work: a write is accepted, every migration is applied,
-//! and a usable active key was confirmed within seconds. Nothing here needs a caller's token, so nothing
+//! a usable active key was confirmed within seconds; and that due mails are tried. Nothing here needs a caller's token, so nothing
 //! here tells more than that.
 
 use std::time::Duration;
@@ -15,7 +15,7 @@ use serde::Serialize;
 
 use crate::app::Shared;
 use crate::db::migrate;
-use crate::telemetry;
+use crate::{mail, telemetry};
 
 #[derive(Debug, Clone, Copy, Serialize)]
 struct Readiness {
@@ -23,6 +23,7 @@ struct Readiness {
     database: bool,
     migrations: bool,
     keys: bool,
+    mail: bool,
 }
 
 /// `GET /livez`: the process answers.
@@ -109,11 +110,15 @@ async fn probe(shared: &Shared) -> Readiness {
         .await
         .is_ok_and(|pending| pending.is_empty());
     let keys = shared.keys.is_ready();
+    let mail = mail::is_keeping_up(&shared.db, shared.clock.now())
+        .await
+        .unwrap_or(false);
     Readiness {
-        ready: database && migrations && keys,
+        ready: database && migrations && keys && mail,
         database,
         migrations,
         keys,
+        mail,
     }
 }
 

@@ -22,6 +22,7 @@ mod flag;
 mod health;
 mod idempotency;
 mod key;
+mod mail;
 mod problem;
 mod request_id;
 mod router;

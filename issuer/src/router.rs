@@ -14,7 +14,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 use crate::app::Shared;
 use crate::browser::cors;
 use crate::problem::{self, Problem, ProblemCode};
-use crate::{customers, discovery, health, key, request_id, session, status_list, telemetry};
+use crate::{customers, discovery, health, key, mail, request_id, session, status_list, telemetry};
 
 /// The public listener.
 pub(crate) fn public(shared: &Shared) -> Router {
@@ -55,6 +55,7 @@ pub(crate) fn public(shared: &Shared) -> Router {
 pub(crate) fn operators(shared: &Shared) -> Router {
     let api = Router::new()
         .merge(key::routes::routes())
+        .merge(mail::routes::routes())
         .fallback(not_found)
         .method_not_allowed_fallback(method_not_allowed)
         .layer(middleware::from_fn(no_store));

@@ -111,6 +111,15 @@ pub(crate) const KEY_SET_GENERATION: &str = "queue_issuer_key_set_generation";
 /// Status lists signed, by outcome.
 pub(crate) const STATUS_LISTS_SIGNED: &str = "queue_issuer_status_lists_signed_total";
 
+/// Mails that wait.
+pub(crate) const MAIL_QUEUED: &str = "queue_issuer_mail_queued";
+/// Age of the oldest mail that waits.
+pub(crate) const MAIL_OLDEST_SECONDS: &str = "queue_issuer_mail_oldest_seconds";
+/// Mails sent, by kind.
+pub(crate) const MAIL_SENT: &str = "queue_issuer_mail_sent_total";
+/// Tries that failed, by code.
+pub(crate) const MAIL_FAILED: &str = "queue_issuer_mail_failed_total";
+
 /// Every metric with its help text.
 pub const METRICS: &[(&str, &str)] = &[
     (REQUESTS, "Answers by route, method and status"),
@@ -130,6 +139,13 @@ pub const METRICS: &[(&str, &str)] = &[
         STATUS_LISTS_SIGNED,
         "Status lists packed and signed, by outcome",
     ),
+    (MAIL_QUEUED, "Mails that wait to be sent"),
+    (
+        MAIL_OLDEST_SECONDS,
+        "Age in seconds of the oldest mail that waits",
+    ),
+    (MAIL_SENT, "Mails sent, by kind"),
+    (MAIL_FAILED, "Tries to send a mail that failed, by code"),
 ];
 
 const BUCKETS: &[f64] = &[

@@ -4,6 +4,7 @@
 //! by the rules; a changing command takes `--dry-run` and then changes nothing.
 
 mod keys;
+mod mail;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -71,6 +72,7 @@ impl Invocation {
             Some(("check-config", _)) => Ok(settings.render()),
             Some(("migrate", rest)) => migrate_command(&settings, rest).await,
             Some(("keys", rest)) => keys::run(&settings, clock, rest).await,
+            Some(("mail", rest)) => mail::run(&settings, clock, rest).await,
             _ => serve(settings, clock).await,
         };
         match done {
@@ -208,6 +210,7 @@ fn command() -> Command {
         )
         .subcommand(migrate_definition())
         .subcommand(keys::definition())
+        .subcommand(mail::definition())
 }
 
 fn migrate_definition() -> Command {

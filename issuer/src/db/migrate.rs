@@ -70,7 +70,7 @@ macro_rules! migration {
 }
 
 /// Every migration, in order. 003 is kept for the backfill of the cutover.
-pub(crate) const MIGRATIONS: [Migration; 5] = [
+pub(crate) const MIGRATIONS: [Migration; 6] = [
     migration!(1, "queue_core_tables", "001_queue_core_tables.sql"),
     migration!(2, "queue_customer_roles", "002_queue_customer_roles.sql"),
     migration!(4, "queue_status_lists", "004_queue_status_lists.sql"),
@@ -79,6 +79,7 @@ pub(crate) const MIGRATIONS: [Migration; 5] = [
         "queue_verifier_sightings",
         "005_queue_verifier_sightings.sql"
     ),
+    migration!(9, "queue_outbox", "009_queue_outbox.sql"),
     migration!(
         10,
         "queue_session_refreshes",

@@ -1,7 +1,7 @@
-//! Sealing: takes a private key and the key-encryption key, gives the bytes the database keeps, and back.
+//! Sealing: takes a secret and the key-encryption key, gives the bytes the database keeps, and back.
 //!
-//! **Invariant:** AES-256-GCM with a random nonce; the tenant and the `kid` are authenticated with it,
-//! so a sealed key moved to another row does not open.
+//! **Invariant:** AES-256-GCM with a random nonce; what it is, the tenant and the `kid` or other name are
+//! authenticated with it, so what is moved to another row or column does not open.
 //! **Invariant:** there is no default key-encryption key, and a weak one is refused.
 
 use std::fs;
@@ -26,9 +26,9 @@ pub(crate) struct Kek {
     id: String,
 }
 
-/// A sealed key did not open, or a key could not be sealed.
+/// A sealed secret did not open, or one could not be sealed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("expected a private key sealed under this key-encryption key for this tenant and kid")]
+#[error("expected a secret sealed under this key-encryption key for this tenant and row")]
 pub(crate) struct SealError;
 
 impl Kek {
@@ -98,15 +98,9 @@ impl Kek {
             .expect("32 bytes are within the 8160 that HKDF-SHA256 gives")
     }
 
-    /// Seals `secret` for `tenant` and `kid`: version, nonce, ciphertext, tag.
+    /// Seals a private key for `tenant` and `kid`: version, nonce, ciphertext, tag.
     pub(crate) fn seal(&self, tenant: Id, kid: &str, secret: &[u8]) -> Result<Vec<u8>, SealError> {
-        let mut sealed = secret.to_vec();
-        let nonce = self
-            .key
-            .seal_in_place_append_tag(Aad::from(aad(tenant, kid)), &mut sealed)
-            .map_err(|_| SealError)?;
-        let nonce: &[u8; NONCE_LEN] = nonce.as_ref();
-        Ok([&[VERSION], nonce.as_slice(), &sealed].concat())
+        self.seal_as(SIGNING_KEY, tenant, kid.as_bytes(), secret)
     }
 
     /// Opens what [`Kek::seal`] made for the same `tenant` and `kid`.
@@ -116,13 +110,41 @@ impl Kek {
         kid: &str,
         sealed: &[u8],
     ) -> Result<Zeroizing<Vec<u8>>, SealError> {
+        self.open_as(SIGNING_KEY, tenant, kid.as_bytes(), sealed)
+    }
+
+    /// Seals `secret`, which is a `what` of `tenant` called `name`.
+    pub(crate) fn seal_as(
+        &self,
+        what: &'static str,
+        tenant: Id,
+        name: &[u8],
+        secret: &[u8],
+    ) -> Result<Vec<u8>, SealError> {
+        let mut sealed = secret.to_vec();
+        let nonce = self
+            .key
+            .seal_in_place_append_tag(Aad::from(aad(what, tenant, name)), &mut sealed)
+            .map_err(|_| SealError)?;
+        let nonce: &[u8; NONCE_LEN] = nonce.as_ref();
+        Ok([&[VERSION], nonce.as_slice(), &sealed].concat())
+    }
+
+    /// Opens what [`Kek::seal_as`] made of the same `what`, `tenant` and `name`.
+    pub(crate) fn open_as(
+        &self,
+        what: &'static str,
+        tenant: Id,
+        name: &[u8],
+        sealed: &[u8],
+    ) -> Result<Zeroizing<Vec<u8>>, SealError> {
         let rest = sealed.strip_prefix(&[VERSION]).ok_or(SealError)?;
         let (nonce, ciphertext) = rest.split_at_checked(NONCE_LEN).ok_or(SealError)?;
         let nonce = Nonce::try_assume_unique_for_key(nonce).map_err(|_| SealError)?;
         let mut buffer = Zeroizing::new(ciphertext.to_vec());
         let length = self
             .key
-            .open_in_place(nonce, Aad::from(aad(tenant, kid)), &mut buffer)
+            .open_in_place(nonce, Aad::from(aad(what, tenant, name)), &mut buffer)
             .map_err(|_| SealError)?
             .len();
         buffer.truncate(length);
@@ -167,14 +189,11 @@ fn create(dir: &Path, path: &Path) -> std::io::Result<()> {
     }
 }
 
-fn aad(tenant: Id, kid: &str) -> Vec<u8> {
-    [
-        b"queue signing key\0".as_slice(),
-        tenant.as_bytes(),
-        kid.as_bytes(),
-    ]
-    .concat()
+fn aad(what: &'static str, tenant: Id, name: &[u8]) -> Vec<u8> {
+    [what.as_bytes(), b"\0", tenant.as_bytes(), name].concat()
 }
+
+const SIGNING_KEY: &str = "queue signing key";
 
 /// Where the key comes from.
 pub(crate) const KEK: &str = "QUEUE_ISSUER_KEK (kek)";
@@ -207,6 +226,11 @@ mod tests {
         assert!(kek(1).open(DEFAULT_TENANT, "kid-b", &sealed).is_err());
         assert!(kek(1).open(Id::fixed(7), "kid-a", &sealed).is_err());
         assert!(kek(2).open(DEFAULT_TENANT, "kid-a", &sealed).is_err());
+        assert!(
+            kek(1)
+                .open_as("queue mail", DEFAULT_TENANT, b"kid-a", &sealed)
+                .is_err()
+        );
         for place in 0..sealed.len() {
             let mut bent = sealed.clone();
             bent[place] ^= 1;

@@ -120,6 +120,7 @@ pub const SCOPE_NAMES: &[&str] = &[
     "audit:read",
     "audit:write",
     "ops:keys",
+    "ops:mail",
     "ops:*",
 ];
 

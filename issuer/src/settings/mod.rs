@@ -5,6 +5,7 @@
 //! **Invariant:** no message and no `Debug` output contains the value of a secret.
 
 mod callers;
+mod mail;
 mod raw;
 mod value;
 
@@ -19,6 +20,7 @@ use secrecy::{ExposeSecret, SecretString};
 
 pub(crate) use callers::CallerSettings;
 pub use callers::{DEFAULT_SCOPES, SCOPE_NAMES};
+pub(crate) use mail::{MailSettings, MailTarget, SmtpTarget, SmtpTls};
 pub use raw::{REFERENCE, RawSettings, Reference};
 
 use crate::db::Target;
@@ -55,6 +57,7 @@ pub struct Settings {
     pub(crate) drain_timeout: Duration,
     pub(crate) log: String,
     pub(crate) log_json: bool,
+    pub(crate) mail: MailSettings,
     pub(crate) callers: Vec<CallerSettings>,
     /// The resolved keys as text, secrets already replaced, in the order of [`REFERENCE`].
     shown: Vec<(&'static str, String)>,
@@ -258,8 +261,10 @@ impl Reader<'_> {
         };
         let token_life = self.duration("token_life", SECOND * 30, HOUR)?;
         let jwks_max_age = self.duration("jwks_max_age", SECOND, HOUR)?;
+        let url = self.read("url", value::issuer_url)?;
         Ok(Settings {
-            url: self.read("url", value::issuer_url)?,
+            mail: mail::resolve(self, &url)?,
+            url,
             listen: self.read("listen", value::address)?,
             ops_listen: self.read("ops_listen", value::address)?,
             data_dir,

@@ -92,7 +92,7 @@ declare! {
     plain origins = "QUEUE_ISSUER_ORIGINS" or "";
     /// Who is let in: `off`, `on`, or `N%` of the customers, chosen by their id.
     plain flag = "FLAG_QUEUE_V1" or "off";
-    /// Key-encryption key: 32 random bytes in base64. Seals the private signing keys in the database.
+    /// Key-encryption key: 32 random bytes in base64. Seals the private signing keys and the waiting mails in the database.
     secret kek = "QUEUE_ISSUER_KEK" or "";
     /// File that holds the key-encryption key; made, with mode 0600, beside an embedded database.
     plain kek_file = "QUEUE_ISSUER_KEK_FILE" or "";
@@ -116,6 +116,12 @@ declare! {
     plain status_list_ttl = "QUEUE_ISSUER_STATUS_LIST_TTL" or "5s";
     /// Most verifiers that are told of new status lists at once; the others poll. 0 to 65536.
     plain status_list_subscribers = "QUEUE_ISSUER_STATUS_LIST_SUBSCRIBERS" or "1024";
+    /// Where mail goes: `smtps://user:password@host`, `smtp://user:password@host:587?tls=required` (the default of `smtp:`), `smtp://127.0.0.1:25?tls=none` on loopback alone; without it or with `file:`, into `outbox/` of the data directory. User and password are percent-encoded.
+    secret mail_url = "QUEUE_ISSUER_MAIL_URL" or "";
+    /// Whom mail is from, `Name <local@domain>`; the name is what mails call the product. Required where mail goes to a server.
+    plain mail_from = "QUEUE_ISSUER_MAIL_FROM" or "";
+    /// Where links in mails point: an origin, as `url`; without it, `url`.
+    plain front_url = "QUEUE_ISSUER_FRONT_URL" or "";
     /// How long the answer to an `Idempotency-Key` is remembered. 1m to 7d.
     plain idempotency_life = "QUEUE_ISSUER_IDEMPOTENCY_LIFE" or "24h";
     /// Longest time one request may take. 100ms to 5m.

@@ -2,8 +2,11 @@
 
 use std::time::Duration;
 
+use secrecy::ExposeSecret as _;
+
+use super::mail::{mailbox, target};
 use super::value::{audiences, database, duration, issuer_url, show};
-use super::{Environment, Settings, callers};
+use super::{Environment, MailTarget, Settings, SmtpTls, callers};
 use crate::db::Target;
 
 const TOKEN: &str = "0123456789-abcdefghijklmnopqrstuvwxyz";
@@ -176,4 +179,97 @@ fn a_verifier_has_a_minute_to_learn_of_a_key() {
     assert!(resolve("1s", "59s").is_ok() && resolve("59s", "1s").is_ok());
     let error = resolve("1s", "58999ms").err().unwrap();
     assert!(error.key().starts_with("QUEUE_ISSUER_REFRESH_ALLOWANCE"));
+}
+
+#[test]
+fn mail_leaves_the_host_encrypted_or_not_at_all() {
+    let smtp = |text: &str| match target(text) {
+        Ok(MailTarget::Smtp(smtp)) => (smtp.host, smtp.port, smtp.tls),
+        _ => panic!("{text}"),
+    };
+    let host = || "mail.example.com".to_owned();
+    for (text, expect) in [
+        ("smtps://mail.example.com", (host(), 465, SmtpTls::Wrapper)),
+        (
+            "smtps://u:p@mail.example.com:4650/",
+            (host(), 4650, SmtpTls::Wrapper),
+        ),
+        ("smtp://mail.example.com", (host(), 587, SmtpTls::Required)),
+        (
+            "smtp://u:p@mail.example.com:25?tls=required",
+            (host(), 25, SmtpTls::Required),
+        ),
+        (
+            "smtp://localhost?tls=none",
+            ("localhost".to_owned(), 25, SmtpTls::None),
+        ),
+        (
+            "smtp://127.0.0.9:2525?tls=none",
+            ("127.0.0.9".to_owned(), 2525, SmtpTls::None),
+        ),
+        (
+            "smtp://[::1]:2525?tls=none",
+            ("::1".to_owned(), 2525, SmtpTls::None),
+        ),
+    ] {
+        assert_eq!(smtp(text), expect, "{text}");
+    }
+    let Ok(MailTarget::Smtp(smtp)) = target("smtps://a%40b.example:p%3A%2f%25@mail.example.com")
+    else {
+        panic!("expected a server");
+    };
+    let (user, password) = smtp.credentials.unwrap();
+    assert_eq!(
+        (user.as_str(), password.expose_secret()),
+        ("a@b.example", "p:/%")
+    );
+    for text in ["", "file:"] {
+        assert!(matches!(target(text), Ok(MailTarget::Files)), "{text}");
+    }
+    for text in [
+        "mail.example.com",
+        "smtp://",
+        "smtp://:25?tls=none",
+        "smtp://mail.example.com?tls=none",
+        "smtp://10.0.0.1?tls=none",
+        "smtp://localhost.example.com?tls=none",
+        "smtp://localhost@mail.example.com?tls=none",
+        "smtp://u:p@mail.example.com?tls=opportunistic",
+        "smtp://mail.example.com?tls=required&tls=none",
+        "smtps://mail.example.com?tls=none",
+        "smtp://mail.example.com/path",
+        "smtp://mail.example.com#x",
+        "smtp://user@mail.example.com",
+        "smtp://user:@mail.example.com",
+        "smtp://u:%zz@mail.example.com",
+        "smtp://u:%f@mail.example.com",
+        "smtp://mail.example.com:0",
+        "smtp://mail.example.com:99999",
+        "http://mail.example.com",
+        "file:/tmp/mail",
+        "smtp://mail.example.com\r\n",
+    ] {
+        assert!(target(text).is_err(), "{text:?}");
+    }
+}
+
+#[test]
+fn sender_is_one_mailbox_on_one_line() {
+    let parsed = mailbox("Antlers <no-reply@example.com>").unwrap();
+    assert_eq!(parsed.name.as_deref(), Some("Antlers"));
+    assert!(mailbox("no-reply@example.com").unwrap().name.is_none());
+    let long = format!("{}@example.com", "a".repeat(300));
+    for text in [
+        "",
+        "Antlers",
+        "a@",
+        "a@example.com, b@example.com",
+        "Antlers\r\nBcc: <b@example.com>",
+        "Antlers <a@example.com>\r\nBcc: b@example.com",
+        "Antlers <a@example.com> <b@example.com>",
+        "ä@example.com",
+        &long,
+    ] {
+        assert!(mailbox(text).is_err(), "{text:?}");
+    }
 }

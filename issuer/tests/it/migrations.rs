@@ -66,7 +66,7 @@ async fn files_applied_by_another_runner_are_found_done(database: Database) {
         database
             .number("SELECT COUNT(*) FROM queue_schema_migrations")
             .await,
-        4
+        6
     );
 }
 

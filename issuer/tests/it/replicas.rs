@@ -35,7 +35,7 @@ async fn parallel_starts_on_an_empty_database_make_one_key(database: Database) {
         database
             .number("SELECT COUNT(*) FROM queue_schema_migrations")
             .await,
-        4
+        6
     );
 }
 

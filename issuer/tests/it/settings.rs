@@ -22,7 +22,7 @@ fn wrong_settings_end_with_64_and_name_the_key() {
     let database = Database::sqlite();
     let long = "x".repeat(40);
     let twin = [("QUEUE_SERVICE_TOKEN_VELVET", RAPTOR)];
-    let cases: [&[(&str, &str)]; 29] = [
+    let cases: [&[(&str, &str)]; 35] = [
         &[("QUEUE_ISSUER_URL", "http://example.com")],
         &[("QUEUE_ISSUER_URL", "https://example.com/")],
         &[("QUEUE_ISSUER_URL", "https://u:p@example.com")],
@@ -45,6 +45,15 @@ fn wrong_settings_end_with_64_and_name_the_key() {
             ("QUEUE_ISSUER_REFRESH_ALLOWANCE", "58999ms"),
             ("QUEUE_ISSUER_JWKS_MAX_AGE", "1s"),
         ],
+        &[("QUEUE_ISSUER_MAIL_URL", "smtp://u:secret@10.0.0.1?tls=none")],
+        &[("QUEUE_ISSUER_MAIL_URL", "ftp://u:secret@localhost")],
+        &[
+            ("QUEUE_ISSUER_MAIL_FROM", ""),
+            ("QUEUE_ISSUER_MAIL_URL", "smtps://u:secret@localhost"),
+        ],
+        &[("QUEUE_ISSUER_MAIL_FROM", "Antlers")],
+        &[("QUEUE_ISSUER_MAIL_FROM", "a@b.example\r\nBcc: c@d.example")],
+        &[("QUEUE_ISSUER_FRONT_URL", "http://example.com")],
         &[("QUEUE_ISSUER_LOG_FORMAT", "xml")],
         &[("QUEUE_ISSUER_LOG", "=!=")],
         &[("FLAG_QUEUE_V1", "yes")],

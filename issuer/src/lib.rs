@@ -10,6 +10,7 @@
 mod app;
 mod audit;
 mod background;
+mod backup_codes;
 mod browser;
 mod caller;
 pub mod cli;

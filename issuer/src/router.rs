@@ -14,16 +14,21 @@ use tower_http::catch_panic::CatchPanicLayer;
 use crate::app::Shared;
 use crate::browser::cors;
 use crate::problem::{self, Problem, ProblemCode};
-use crate::{customers, discovery, health, key, mail, request_id, session, status_list, telemetry};
+use crate::{
+    backup_codes, customers, discovery, health, key, mail, request_id, session, status_list,
+    telemetry,
+};
 
 /// The public listener.
 pub(crate) fn public(shared: &Shared) -> Router {
     let with_cookies = Router::new()
         .merge(session::browser_routes::with_cookies())
+        .merge(backup_codes::routes::with_cookies())
         .layer(cors::with_cookies(shared));
     let with_bearer = Router::new()
         .merge(session::browser_routes::with_bearer())
         .merge(customers::me::routes())
+        .merge(backup_codes::routes::with_bearer())
         .layer(cors::without_cookies(shared));
     let api = Router::new()
         .merge(with_cookies)

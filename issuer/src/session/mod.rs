@@ -16,8 +16,9 @@ mod store;
 use serde::Serialize;
 
 use crate::app::Shared;
+use crate::audit::Actor;
 use crate::clock::Timestamp;
-use crate::db::Id;
+use crate::db::{DbError, Id, Tx};
 use crate::problem::{Problem, ProblemCode};
 
 /// A session as the database keeps it.
@@ -57,6 +58,27 @@ struct Device {
 /// The session `id`, if it is live and its customer active.
 pub(crate) async fn find_live(shared: &Shared, id: Id) -> Result<Option<SessionRow>, Problem> {
     Ok(store::find_live(&shared.db, id, shared.clock.now()).await?)
+}
+
+/// Whether the session `id` is live, as this transaction sees it.
+pub(crate) async fn is_live(tx: &mut Tx, id: Id, now: Timestamp) -> Result<bool, DbError> {
+    let session = store::find(tx, id).await?;
+    Ok(session.is_some_and(|session| session.check_live(now).is_ok()))
+}
+
+/// Ends every live session of `customer`; how many those were. The caller commits.
+pub(crate) async fn end_all(
+    tx: &mut Tx,
+    customer: Id,
+    actor: &Actor,
+    now: Timestamp,
+    reason: &str,
+) -> Result<usize, DbError> {
+    let mut ended = 0;
+    for live in store::hold_all(tx, customer, now).await? {
+        ended += usize::from(store::end(tx, &live, actor, now, reason).await?);
+    }
+    Ok(ended)
 }
 
 /// What minting needs to know of a customer.

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod backup_codes;
 mod customers;
 mod discovery;
 mod events;
@@ -10,6 +11,7 @@ mod http;
 mod key;
 mod mail;
 mod mail_operators;
+mod mailbox;
 mod migrations;
 mod postgres;
 mod problem;

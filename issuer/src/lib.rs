@@ -18,6 +18,7 @@ mod clock;
 mod customers;
 mod db;
 mod discovery;
+mod email;
 mod extract;
 mod flag;
 mod health;

@@ -15,7 +15,7 @@ use crate::app::Shared;
 use crate::browser::cors;
 use crate::problem::{self, Problem, ProblemCode};
 use crate::{
-    backup_codes, customers, discovery, health, key, mail, request_id, session, status_list,
+    backup_codes, customers, discovery, email, health, key, mail, request_id, session, status_list,
     telemetry,
 };
 
@@ -23,6 +23,7 @@ use crate::{
 pub(crate) fn public(shared: &Shared) -> Router {
     let with_cookies = Router::new()
         .merge(session::browser_routes::with_cookies())
+        .merge(email::routes::routes())
         .merge(backup_codes::routes::with_cookies())
         .layer(cors::with_cookies(shared));
     let with_bearer = Router::new()

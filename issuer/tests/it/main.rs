@@ -5,6 +5,7 @@
 mod backup_codes;
 mod customers;
 mod discovery;
+mod email;
 mod events;
 mod harness;
 mod http;
@@ -15,6 +16,7 @@ mod mailbox;
 mod migrations;
 mod postgres;
 mod problem;
+mod recovery;
 mod replicas;
 mod server;
 mod service_token;

@@ -9,7 +9,7 @@ use crate::app::Shared;
 use crate::db::DbError;
 use crate::key::keyring::POLL;
 use crate::status_list::{self, Publisher};
-use crate::{audit, idempotency, mail, telemetry};
+use crate::{audit, email, idempotency, mail, telemetry};
 
 /// Does all of it.
 pub(crate) async fn run(shared: &Shared, publisher: Publisher) -> Infallible {
@@ -70,14 +70,16 @@ async fn write_uses(shared: &Shared) -> Infallible {
 }
 
 /// Removes what nobody needs any more: expired idempotency keys, places of retired status
-/// lists.
+/// lists, expired proofs of addresses.
 async fn sweep(shared: &Shared) -> Infallible {
     loop {
-        tokio::time::sleep(SWEEP).await;
         let swept = idempotency::sweep(&shared.db, shared.clock.now()).await;
         report(swept, "expired idempotency keys cannot be removed");
         let swept = status_list::sweep(&shared.db).await;
         report(swept, "places of retired status lists cannot be removed");
+        let swept = email::sweep(&shared.db, shared.clock.now()).await;
+        report(swept, "expired proofs of addresses cannot be removed");
+        tokio::time::sleep(SWEEP).await;
     }
 }
 

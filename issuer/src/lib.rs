@@ -10,6 +10,7 @@
 mod app;
 mod audit;
 mod background;
+mod backup_codes;
 mod browser;
 mod caller;
 pub mod cli;
@@ -17,6 +18,7 @@ mod clock;
 mod customers;
 mod db;
 mod discovery;
+mod email;
 mod extract;
 mod flag;
 mod health;

@@ -86,6 +86,10 @@ codes! {
     InsufficientUserAuthentication = "insufficient_user_authentication", UNAUTHORIZED, "A passkey must be shown again";
     /// The refresh token is unknown, spent, or of a session or customer that is over.
     RefreshTokenInvalid = "refresh_token_invalid", UNAUTHORIZED, "The refresh token is not valid";
+    /// Nobody was signed in: what was shown is wrong, spent or unknown, or its owner may not sign in.
+    AuthenticationFailed = "authentication_failed", UNAUTHORIZED, "Signing in failed";
+    /// The code is wrong, expired, spent or another's, or what it was asked for cannot be done any more.
+    VerificationFailed = "verification_failed", UNPROCESSABLE_ENTITY, "The code proves nothing";
     /// The request does not come from a page this issuer knows.
     OriginRefused = "origin_refused", FORBIDDEN, "The page may not do this";
     /// There is no key-encryption key, so no customer can sign in here.
@@ -195,6 +199,11 @@ impl Problem {
     /// A fault of ours: `source` goes to the log, never to the caller.
     pub(crate) fn fault(source: impl Error + Send + Sync + 'static) -> Self {
         Self::new(ProblemCode::InternalError).source(source)
+    }
+
+    /// Whether the issuer, and not the caller, is to blame.
+    pub(crate) fn is_fault(&self) -> bool {
+        self.0.code.status().is_server_error()
     }
 
     /// Says what was expected, in one lower-case clause.

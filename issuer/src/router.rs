@@ -17,8 +17,8 @@ use crate::problem::{self, Problem, ProblemCode};
 use crate::rate_limit::{Class, guard};
 use crate::route_table::{Listener, Route, RouteTable, routing};
 use crate::{
-    audit, customers, discovery, health, key, mail, oauth, operators, rbac, request_id,
-    service_token, session, status_list, telemetry,
+    audit, backup_codes, customers, discovery, email, health, key, mail, oauth, operators, rbac,
+    request_id, service_token, session, status_list, telemetry,
 };
 
 /// Every route an issuer serves, on both listeners.
@@ -111,10 +111,14 @@ fn public_tables() -> Public {
         .merge(probes());
     Public {
         refreshes: session::browser_routes::refreshes(),
-        ceremonies: session::browser_routes::with_cookies(),
+        ceremonies: RouteTable::new()
+            .merge(session::browser_routes::with_cookies())
+            .merge(email::routes::routes())
+            .merge(backup_codes::routes::with_cookies()),
         own: RouteTable::new()
             .merge(session::browser_routes::with_bearer())
-            .merge(customers::me::routes()),
+            .merge(customers::me::routes())
+            .merge(backup_codes::routes::with_bearer()),
         api: RouteTable::new()
             .merge(audit::routes::routes())
             .merge(customers::routes::routes())

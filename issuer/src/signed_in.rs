@@ -14,7 +14,8 @@ use http::request::Parts;
 use crate::app::Shared;
 use crate::audit::{Actor, ActorKind};
 use crate::caller::bearer;
-use crate::db::Id;
+use crate::customers::addresses;
+use crate::db::{Id, Tx};
 use crate::problem::{Problem, ProblemCode};
 use crate::request_id::RequestId;
 use crate::session::{self, ACR_PASSKEY, SessionRow};
@@ -34,6 +35,14 @@ impl SignedIn {
     /// The customer as an audit event names it.
     pub(crate) fn actor(&self) -> Actor {
         Actor::customer(self.customer(), &self.request_id)
+    }
+
+    /// Holds the customer still until the transaction ends, and refuses when the session has ended since the
+    /// request began: what is written then was not undone by whoever ended it.
+    pub(crate) async fn hold(&self, tx: &mut Tx, shared: &Shared) -> Result<(), Problem> {
+        let is_active = addresses::hold(tx, self.customer()).await?;
+        let is_live = session::is_live_in(tx, self.session.id, shared.clock.now()).await?;
+        (is_active && is_live).then_some(()).ok_or_else(refuse)
     }
 
     /// Refuses a customer who did not show a passkey within the last five minutes.
@@ -58,6 +67,15 @@ impl Actor {
         Self {
             kind: ActorKind::Customer,
             id: id.to_string(),
+            request_id: Some(request_id.as_str().to_owned()),
+        }
+    }
+
+    /// Somebody who has not shown who it is.
+    pub(crate) fn unknown(request_id: &RequestId) -> Self {
+        Self {
+            kind: ActorKind::System,
+            id: "unknown".to_owned(),
             request_id: Some(request_id.as_str().to_owned()),
         }
     }

@@ -2,6 +2,7 @@
 //!
 //! **Invariant:** an address is compared in one normal form, and belongs to one customer of a tenant.
 
+pub(crate) mod addresses;
 mod lifecycle;
 pub(crate) mod me;
 pub(crate) mod routes;

@@ -33,10 +33,8 @@ use crate::telemetry::{self, Metrics};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Class {
     /// Proving who one is: ceremonies, verification codes, backup codes.
-    #[cfg_attr(not(test), expect(dead_code, reason = "its routes come next"))]
     Auth,
     /// Trading a refresh token; the account is the session.
-    #[cfg_attr(not(test), expect(dead_code, reason = "its routes come next"))]
     Refresh,
     /// Everything else under `/api/v1`; the account is the calling service.
     Service,

@@ -63,6 +63,12 @@ pub(crate) async fn find_live(shared: &Shared, id: Id) -> Result<Option<SessionR
     Ok(store::find_live(&shared.db, id, shared.clock.now()).await?)
 }
 
+/// Whether the session `id` is live, as this transaction sees it.
+pub(crate) async fn is_live_in(tx: &mut Tx, id: Id, now: Timestamp) -> Result<bool, DbError> {
+    let session = store::find(tx, id).await?;
+    Ok(session.is_some_and(|session| session.check_live(now).is_ok()))
+}
+
 /// Ends every live session of `customer`, whom the caller holds; how many there were.
 pub(crate) async fn end_all(
     tx: &mut Tx,
@@ -70,12 +76,10 @@ pub(crate) async fn end_all(
     actor: &Actor,
     now: Timestamp,
     reason: &'static str,
-) -> Result<usize, Problem> {
+) -> Result<usize, DbError> {
     let mut ended = 0;
     for live in store::hold_all(tx, customer, now).await? {
-        if store::end(tx, &live, actor, now, reason).await? {
-            ended += 1;
-        }
+        ended += usize::from(store::end(tx, &live, actor, now, reason).await?);
     }
     Ok(ended)
 }

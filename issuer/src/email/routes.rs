@@ -1,0 +1,145 @@
+//! The routes of e-mail proofs: `POST /api/v1/auth/email/verification`,
+//! `POST /api/v1/auth/email/verification/{id}/confirm`.
+
+use axum::Json;
+use axum::extract::{FromRequestParts, State};
+use axum::response::{AppendHeaders, IntoResponse, Response};
+use http::StatusCode;
+use http::request::Parts;
+use serde::{Deserialize, Serialize};
+
+use super::confirm::{self, Done, Shown};
+use super::request::{self, Asked};
+use super::store::Bindings;
+use super::{CODE_LIFE, Purpose, session_binding};
+use crate::app::Shared;
+use crate::audit::Actor;
+use crate::browser::Page;
+use crate::browser::cookies::LoginTransaction;
+use crate::customers::Email;
+use crate::db::Id;
+use crate::extract::{JsonBody, PathId};
+use crate::problem::{Problem, ProblemCode};
+use crate::request_id::RequestId;
+use crate::route_table::{RouteTable, routing};
+use crate::signed_in::{MaybeSignedIn, SignedIn};
+
+pub(crate) fn routes() -> RouteTable {
+    RouteTable::new()
+        .route("/auth/email/verification", routing::post(ask))
+        .route("/auth/email/verification/{id}/confirm", routing::post(show))
+}
+
+/// The browser's transaction, if it has begun one.
+struct Begun(Option<LoginTransaction>);
+
+impl FromRequestParts<Shared> for Begun {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &Shared) -> Result<Self, Problem> {
+        Ok(Self(LoginTransaction::of(parts)))
+    }
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Ask {
+    purpose: Purpose,
+    email: Option<String>,
+}
+
+#[derive(Debug, Serialize)]
+struct Waiting {
+    verification_id: Id,
+    expires_in: u64,
+}
+
+async fn ask(
+    State(shared): State<Shared>,
+    _page: Page,
+    MaybeSignedIn(signed_in): MaybeSignedIn,
+    Begun(begun): Begun,
+    request_id: RequestId,
+    body: JsonBody<Ask>,
+) -> Result<Response, Problem> {
+    let Ask { purpose, email } = body.value;
+    let email = email.as_deref().map(Email::parse).transpose()?;
+    let signed_in = permit(&shared, purpose, signed_in)?;
+    if email.is_none() && purpose != Purpose::Verify {
+        return Err(Problem::new(ProblemCode::RequestMalformed).detail("expected an email"));
+    }
+    let browser = begun.map_or_else(LoginTransaction::begin, Ok)?;
+    let actor = signed_in
+        .as_ref()
+        .map_or_else(|| Actor::unknown(&request_id), SignedIn::actor);
+    let asked = Asked {
+        purpose,
+        email,
+        signed_in: signed_in.as_ref(),
+        binding: signed_in.as_ref().map_or_else(
+            || browser.binding(),
+            |signed_in| session_binding(&browser, signed_in),
+        ),
+        actor: &actor,
+    };
+    let waiting = Waiting {
+        verification_id: request::request(&shared, &asked).await?,
+        expires_in: CODE_LIFE.as_secs(),
+    };
+    let cookie = AppendHeaders([browser.set()]);
+    Ok((StatusCode::ACCEPTED, cookie, Json(waiting)).into_response())
+}
+
+/// Who the proof is for: nobody known yet when an account is recovered, whoever else is signed in.
+fn permit(
+    shared: &Shared,
+    purpose: Purpose,
+    signed_in: Option<SignedIn>,
+) -> Result<Option<SignedIn>, Problem> {
+    if purpose == Purpose::Recover {
+        return Ok(None);
+    }
+    let missing = || Problem::new(ProblemCode::BearerMissing).challenge("Bearer");
+    let signed_in = signed_in.ok_or_else(missing)?;
+    if purpose == Purpose::Change {
+        signed_in.require_recent_passkey(shared)?;
+    }
+    Ok(Some(signed_in))
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Show {
+    code: String,
+}
+
+async fn show(
+    State(shared): State<Shared>,
+    page: Page,
+    MaybeSignedIn(signed_in): MaybeSignedIn,
+    Begun(begun): Begun,
+    request_id: RequestId,
+    PathId(id): PathId,
+    body: JsonBody<Show>,
+) -> Result<Response, Problem> {
+    let refuse = || Problem::new(ProblemCode::VerificationFailed);
+    let browser = begun.ok_or_else(refuse)?;
+    let session = signed_in
+        .as_ref()
+        .map(|signed_in| session_binding(&browser, signed_in));
+    let shown = Shown {
+        id,
+        code: &body.value.code,
+        bindings: Bindings {
+            browser: &browser.binding(),
+            session: session.as_ref().map(<[u8; 32]>::as_slice),
+        },
+        signed_in: signed_in.as_ref(),
+        device: &page.device,
+        request_id: &request_id,
+    };
+    Ok(match confirm::confirm(&shared, &shown).await? {
+        Done::Proved => StatusCode::NO_CONTENT.into_response(),
+        Done::SignedIn(opened) => opened.published(&shared).await,
+    })
+}

@@ -33,6 +33,7 @@ use crate::settings::{Settings, SettingsError};
 use crate::sighting::Sightings;
 use crate::status_list::{Lists, Publisher, Shape};
 use crate::telemetry::Metrics;
+use crate::webauthn::RelyingParty;
 
 /// An issuer whose ports are bound and that does not answer yet.
 pub struct App {
@@ -94,6 +95,8 @@ pub(crate) struct Parts {
     pub(crate) services: ServiceTokens,
     /// None without a key-encryption key: then nobody signs in.
     pub(crate) secrets: Option<Secrets>,
+    /// None where the issuer is a bare address: then there are no passkeys.
+    pub(crate) relying_party: Option<RelyingParty>,
     pub(crate) metrics: Metrics,
     pub(crate) readiness: ReadinessCache,
     /// One permit a core: more signatures at once only wait for each other.
@@ -159,6 +162,11 @@ impl App {
         if secrets.is_none() {
             tracing::warn!("no customer can sign in: set QUEUE_ISSUER_KEK");
         }
+        let relying_party = RelyingParty::of(&settings)
+            .map_err(|error| SettingsError::new("QUEUE_ISSUER_RP_ID (rp_id)", error.to_string()))?;
+        if relying_party.is_none() {
+            tracing::warn!("no passkeys: the issuer's URL has no domain; set QUEUE_ISSUER_RP_ID");
+        }
         let parts = Parts {
             settings,
             clock,
@@ -168,6 +176,7 @@ impl App {
             sightings: Sightings::default(),
             services,
             secrets,
+            relying_party,
             metrics: Metrics::new(),
             readiness: ReadinessCache::default(),
             signers: Semaphore::new(cores),

@@ -84,6 +84,20 @@ codes! {
     InsufficientUserAuthentication = "insufficient_user_authentication", UNAUTHORIZED, "A passkey must be shown again";
     /// The refresh token is unknown, spent, or of a session or customer that is over.
     RefreshTokenInvalid = "refresh_token_invalid", UNAUTHORIZED, "The refresh token is not valid";
+    /// What was shown does not sign anybody in, for whatever reason.
+    AuthenticationFailed = "authentication_failed", UNAUTHORIZED, "Signing in failed";
+    /// The answer to a registration is not sound, its challenge is over, or the address cannot be had.
+    RegistrationFailed = "registration_failed", UNPROCESSABLE_ENTITY, "The passkey cannot be registered";
+    /// The customer has no such passkey.
+    WebauthnCredentialNotFound = "webauthn_credential_not_found", NOT_FOUND, "There is no such passkey";
+    /// The passkey's name is empty, too long or has control characters.
+    WebauthnCredentialNameInvalid = "webauthn_credential_name_invalid", UNPROCESSABLE_ENTITY, "The passkey's name is not valid";
+    /// The passkey is registered already.
+    WebauthnCredentialTaken = "webauthn_credential_taken", CONFLICT, "The passkey is registered already";
+    /// The customer has as many passkeys as it may have.
+    WebauthnCredentialsFull = "webauthn_credentials_full", CONFLICT, "There are too many passkeys";
+    /// The passkey is the customer's last.
+    WebauthnLastCredential = "webauthn_last_credential", CONFLICT, "The last passkey cannot be removed";
     /// The request does not come from a page this issuer knows.
     OriginRefused = "origin_refused", FORBIDDEN, "The page may not do this";
     /// There is no key-encryption key, so no customer can sign in here.
@@ -160,6 +174,10 @@ impl Problem {
             members: Map::new(),
             source: None,
         }))
+    }
+
+    pub(crate) fn code(&self) -> ProblemCode {
+        self.0.code
     }
 
     /// A fault of ours: `source` goes to the log, never to the caller.

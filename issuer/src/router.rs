@@ -14,16 +14,20 @@ use tower_http::catch_panic::CatchPanicLayer;
 use crate::app::Shared;
 use crate::browser::cors;
 use crate::problem::{self, Problem, ProblemCode};
-use crate::{customers, discovery, health, key, request_id, session, status_list, telemetry};
+use crate::{
+    customers, discovery, health, key, request_id, session, status_list, telemetry, webauthn,
+};
 
 /// The public listener.
 pub(crate) fn public(shared: &Shared) -> Router {
     let with_cookies = Router::new()
         .merge(session::browser_routes::with_cookies())
+        .merge(webauthn::with_cookies())
         .layer(cors::with_cookies(shared));
     let with_bearer = Router::new()
         .merge(session::browser_routes::with_bearer())
         .merge(customers::me::routes())
+        .merge(webauthn::credential_routes::routes())
         .layer(cors::without_cookies(shared));
     let api = Router::new()
         .merge(with_cookies)
@@ -44,6 +48,10 @@ pub(crate) fn public(shared: &Shared) -> Router {
         .route(
             "/.well-known/oauth-authorization-server",
             routing::get(discovery::metadata),
+        )
+        .route(
+            "/.well-known/webauthn",
+            routing::get(webauthn::related_origins::show),
         )
         .merge(status_list::routes::routes())
         .route("/", routing::get(health::page))

@@ -36,6 +36,9 @@ pub struct Settings {
     pub(crate) audiences: Vec<String>,
     /// Where pages that sign customers in are served from.
     pub(crate) origins: Vec<String>,
+    /// The domain passkeys are made for; none where the issuer is a bare address, which can have no passkey.
+    pub(crate) rp_id: Option<String>,
+    pub(crate) rp_name: String,
     pub(crate) flag: Flag,
     pub(crate) kek: Option<SecretString>,
     pub(crate) kek_file: Option<PathBuf>,
@@ -258,8 +261,12 @@ impl Reader<'_> {
         };
         let token_life = self.duration("token_life", SECOND * 30, HOUR)?;
         let jwks_max_age = self.duration("jwks_max_age", SECOND, HOUR)?;
+        let url = self.read("url", value::issuer_url)?;
+        let origins = self.origins()?;
         Ok(Settings {
-            url: self.read("url", value::issuer_url)?,
+            rp_id: self.rp_id(&url, &origins)?,
+            rp_name: self.read("rp_name", value::rp_name)?,
+            url,
             listen: self.read("listen", value::address)?,
             ops_listen: self.read("ops_listen", value::address)?,
             data_dir,
@@ -267,7 +274,7 @@ impl Reader<'_> {
             database_connections: self
                 .read("database_connections", |text| value::number(text, 2, 1_000))?,
             audiences: self.read("audiences", value::audiences)?,
-            origins: self.origins()?,
+            origins,
             flag: self.read("flag", str::parse)?,
             kek: self.secret("kek"),
             kek_file: Some(self.text("kek_file"))
@@ -339,6 +346,21 @@ impl Reader<'_> {
             Some(_) => self.read("origins", value::origins),
             None => self.read("url", |url| value::origins(url)),
         }
+    }
+
+    /// Browsers let a page use the passkeys of its own domain and of those above it.
+    fn rp_id(&self, url: &str, origins: &[String]) -> Result<Option<String>, SettingsError> {
+        let is_given = !self.text("rp_id").is_empty();
+        if !is_given && value::host(url).is_some_and(value::is_address) {
+            return Ok(None);
+        }
+        let id = match is_given {
+            true => self.read("rp_id", |text| Ok(text.to_owned()))?,
+            false => value::host(url).unwrap_or_default().to_owned(),
+        };
+        let checked = value::rp_id(&id, origins);
+        checked.map_err(|what| SettingsError::new(shown_name("rp_id"), what))?;
+        Ok(Some(id))
     }
 
     /// A verifier keeps a set for at least a minute: a key that signs earlier is one it cannot know.

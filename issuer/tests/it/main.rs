@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod authenticator;
+mod browser;
 mod customers;
 mod discovery;
 mod events;
@@ -19,3 +21,4 @@ mod settings;
 mod sighting;
 mod status_list;
 mod status_list_life;
+mod webauthn;

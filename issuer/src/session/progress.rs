@@ -150,7 +150,7 @@ mod tests {
 
     #[test]
     fn verdicts_hold_at_their_bounds() {
-        let at = |seconds| Timestamp::from_unix_seconds(1_000 + seconds);
+        let at = |seconds: i64| Timestamp::from_unix_seconds(1_000 + seconds);
         let progress = |replays, replayed_at| Progress {
             salt: Vec::new(),
             generation: 7,

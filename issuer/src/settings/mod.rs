@@ -5,6 +5,7 @@
 //! **Invariant:** no message and no `Debug` output contains the value of a secret.
 
 mod callers;
+mod pages;
 mod raw;
 mod value;
 
@@ -337,30 +338,6 @@ impl Reader<'_> {
         most: Duration,
     ) -> Result<Duration, SettingsError> {
         self.read(name, |text| value::duration(text, least, most))
-    }
-
-    /// Without any, the pages are the issuer's own.
-    fn origins(&self) -> Result<Vec<String>, SettingsError> {
-        let given = Some(self.text("origins")).filter(|text| !text.is_empty());
-        match given {
-            Some(_) => self.read("origins", value::origins),
-            None => self.read("url", |url| value::origins(url)),
-        }
-    }
-
-    /// Browsers let a page use the passkeys of its own domain and of those above it.
-    fn rp_id(&self, url: &str, origins: &[String]) -> Result<Option<String>, SettingsError> {
-        let is_given = !self.text("rp_id").is_empty();
-        if !is_given && value::host(url).is_some_and(value::is_address) {
-            return Ok(None);
-        }
-        let id = match is_given {
-            true => self.read("rp_id", |text| Ok(text.to_owned()))?,
-            false => value::host(url).unwrap_or_default().to_owned(),
-        };
-        let checked = value::rp_id(&id, origins);
-        checked.map_err(|what| SettingsError::new(shown_name("rp_id"), what))?;
-        Ok(Some(id))
     }
 
     /// A verifier keeps a set for at least a minute: a key that signs earlier is one it cannot know.

@@ -18,6 +18,13 @@ struct ClientData {
     origin: String,
     cross_origin: Option<bool>,
     top_origin: Option<Value>,
+    token_binding: Option<TokenBinding>,
+}
+
+/// Left over from Level 2, and reserved since.
+#[derive(Debug, Deserialize)]
+struct TokenBinding {
+    status: String,
 }
 
 /// Whether a page at one of `origins` asked for a ceremony of `kind`, in a window of its own.
@@ -33,6 +40,9 @@ pub(super) fn is_sound(json: &[u8], kind: &str, origins: &[String]) -> bool {
         && origins.contains(&data.origin)
         && data.cross_origin != Some(true)
         && data.top_origin.is_none()
+        && data
+            .token_binding
+            .is_none_or(|binding| matches!(&*binding.status, "present" | "supported"))
 }
 
 pub(super) const CREATE: &str = "webauthn.create";

@@ -22,3 +22,5 @@ mod sighting;
 mod status_list;
 mod status_list_life;
 mod webauthn;
+mod webauthn_forged;
+mod webauthn_hazards;

@@ -20,7 +20,7 @@ on_both_engines! {
     registration_failed_for_a_taken_address
     address_nobody_owns_looks_like_any_other
     authentication_failed_for_a_suspended_customer
-    expired_challenges_are_swept
+    registration_failed_for_an_expired_challenge
 }
 
 async fn customer_registers_and_signs_in(database: Database) {
@@ -326,7 +326,7 @@ async fn authentication_failed_for_a_suspended_customer(database: Database) {
     assert_eq!(database.number(unused).await, 1, "nothing was kept of it");
 }
 
-async fn expired_challenges_are_swept(database: Database) {
+async fn registration_failed_for_an_expired_challenge(database: Database) {
     let issuer = Issuer::start(&database).await;
     let mut browser = Browser::new(&issuer);
     let ask = json!({ "email": "ada@example.com" });

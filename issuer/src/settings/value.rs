@@ -102,7 +102,8 @@ pub(super) fn rp_id(id: &str, origins: &[String]) -> Result<(), String> {
     }
     let is_below = |host: &str| {
         // A whole top-level domain belongs to nobody.
-        host == id || id.contains('.') && host.ends_with(&format!(".{id}"))
+        let is_parent = id.contains('.') && host.ends_with(&format!(".{id}"));
+        host == id || is_parent && !is_address(host)
     };
     if origins
         .iter()

@@ -36,6 +36,7 @@ use crate::settings::{Settings, SettingsError};
 use crate::sighting::Sightings;
 use crate::status_list::{Lists, Publisher, Shape};
 use crate::telemetry::Metrics;
+use crate::webauthn::RelyingParty;
 
 /// An issuer whose ports are bound and that does not answer yet.
 pub struct App {
@@ -102,6 +103,8 @@ pub(crate) struct Parts {
     pub(crate) uses: Uses,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) limits: Limits,
+    /// None where the issuer is a bare address: then there are no passkeys.
+    pub(crate) relying_party: Option<RelyingParty>,
     pub(crate) readiness: ReadinessCache,
     /// One permit a core: more signatures at once only wait for each other.
     pub(crate) signers: Semaphore,
@@ -170,6 +173,11 @@ impl App {
         let metrics = Arc::new(Metrics::new());
         let limits = Limits::new(&settings.rates, Arc::clone(&clock), Arc::clone(&metrics));
         let progress = audit::Progress::new(&*clock);
+        let relying_party = RelyingParty::of(&settings)
+            .map_err(|error| SettingsError::new("QUEUE_ISSUER_RP_ID (rp_id)", error.to_string()))?;
+        if relying_party.is_none() {
+            tracing::warn!("no passkeys: the issuer's URL has no domain; set QUEUE_ISSUER_RP_ID");
+        }
         let parts = Parts {
             settings,
             clock,
@@ -184,6 +192,7 @@ impl App {
             uses: Uses::default(),
             metrics,
             limits,
+            relying_party,
             readiness: ReadinessCache::default(),
             signers: Semaphore::new(cores),
         };

@@ -43,6 +43,7 @@ mod signed_in;
 mod status_list;
 pub mod telemetry;
 mod token;
+mod webauthn;
 
 pub use app::{App, AppError};
 pub use clock::{Clock, SystemClock, Timestamp};

@@ -90,6 +90,18 @@ codes! {
     AuthenticationFailed = "authentication_failed", UNAUTHORIZED, "Signing in failed";
     /// The code is wrong, expired, spent or another's, or what it was asked for cannot be done any more.
     VerificationFailed = "verification_failed", UNPROCESSABLE_ENTITY, "The code proves nothing";
+    /// The answer to a registration is not sound, its challenge is over, or the address cannot be had.
+    RegistrationFailed = "registration_failed", UNPROCESSABLE_ENTITY, "The passkey cannot be registered";
+    /// The customer has no such passkey.
+    WebauthnCredentialNotFound = "webauthn_credential_not_found", NOT_FOUND, "There is no such passkey";
+    /// The passkey's name is empty, too long or has control characters.
+    WebauthnCredentialNameInvalid = "webauthn_credential_name_invalid", UNPROCESSABLE_ENTITY, "The passkey's name is not valid";
+    /// The passkey is registered already.
+    WebauthnCredentialTaken = "webauthn_credential_taken", CONFLICT, "The passkey is registered already";
+    /// The customer has as many passkeys as it may have.
+    WebauthnCredentialsFull = "webauthn_credentials_full", CONFLICT, "There are too many passkeys";
+    /// The passkey is the customer's last.
+    WebauthnLastCredential = "webauthn_last_credential", CONFLICT, "The last passkey cannot be removed";
     /// The request does not come from a page this issuer knows.
     OriginRefused = "origin_refused", FORBIDDEN, "The page may not do this";
     /// There is no key-encryption key, so no customer can sign in here.
@@ -194,6 +206,10 @@ impl Problem {
             members: Map::new(),
             source: None,
         }))
+    }
+
+    pub(crate) fn code(&self) -> ProblemCode {
+        self.0.code
     }
 
     /// A fault of ours: `source` goes to the log, never to the caller.

@@ -18,7 +18,7 @@ use crate::rate_limit::{Class, guard};
 use crate::route_table::{Listener, Route, RouteTable, routing};
 use crate::{
     audit, backup_codes, customers, discovery, email, health, key, mail, oauth, operators, rbac,
-    request_id, service_token, session, status_list, telemetry,
+    request_id, service_token, session, status_list, telemetry, webauthn,
 };
 
 /// Every route an issuer serves, on both listeners.
@@ -106,6 +106,10 @@ fn public_tables() -> Public {
             "/.well-known/oauth-authorization-server",
             routing::get(discovery::metadata),
         )
+        .route(
+            "/.well-known/webauthn",
+            routing::get(webauthn::related_origins::show),
+        )
         .merge(status_list::routes::routes())
         .route("/", routing::get(health::page))
         .merge(probes());
@@ -113,11 +117,13 @@ fn public_tables() -> Public {
         refreshes: session::browser_routes::refreshes(),
         ceremonies: RouteTable::new()
             .merge(session::browser_routes::with_cookies())
+            .merge(webauthn::with_cookies())
             .merge(email::routes::routes())
             .merge(backup_codes::routes::with_cookies()),
         own: RouteTable::new()
             .merge(session::browser_routes::with_bearer())
             .merge(customers::me::routes())
+            .merge(webauthn::credential_routes::routes())
             .merge(backup_codes::routes::with_bearer()),
         api: RouteTable::new()
             .merge(audit::routes::routes())

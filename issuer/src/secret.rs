@@ -1,4 +1,5 @@
-//! Secrets: takes the key-encryption key, gives the HMAC keys of refresh tokens and one-time codes.
+//! Secrets: takes the key-encryption key, gives the HMAC keys of refresh tokens, one-time codes
+//! and decoys.
 //!
 //! **Invariant:** none of them is in the database, and a copy of the database alone makes or checks none of
 //! what they guard.
@@ -18,6 +19,7 @@ use crate::problem::{Problem, ProblemCode};
 pub(crate) struct Secrets {
     refresh: hmac::Key,
     codes: hmac::Key,
+    decoys: hmac::Key,
 }
 
 impl Secrets {
@@ -25,6 +27,7 @@ impl Secrets {
         Self {
             refresh: kek.derive("queue refresh tokens v1"),
             codes: kek.derive("queue one-time codes v1"),
+            decoys: kek.derive("queue decoy credentials v1"),
         }
     }
 
@@ -34,6 +37,14 @@ impl Secrets {
         context.update(session.as_bytes());
         context.update(salt);
         hmac::Key::new(hmac::HMAC_SHA256, context.sign().as_ref())
+    }
+
+    /// 32 bytes that stand for `subject`, the same each time, and tell nothing of it.
+    pub(crate) fn decoy(&self, subject: &[u8], place: u8) -> hmac::Tag {
+        let mut context = hmac::Context::with_key(&self.decoys);
+        context.update(&[place]);
+        context.update(subject);
+        context.sign()
     }
 
     /// What is kept of the one-time code `code`, good for `purpose` and `owner` alone.

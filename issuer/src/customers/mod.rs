@@ -74,6 +74,16 @@ pub(crate) struct Customer {
     updated_at: i64,
 }
 
+impl Customer {
+    pub(crate) fn email(&self) -> Option<&str> {
+        self.email.as_deref()
+    }
+
+    pub(crate) fn display_name(&self) -> Option<&str> {
+        self.display_name.as_deref()
+    }
+}
+
 /// A customer about to be made.
 #[derive(Debug)]
 pub(crate) struct NewCustomer {
@@ -102,7 +112,7 @@ fn is_domain(domain: &str) -> bool {
 }
 
 /// Control characters, and those that reorder or hide text.
-fn is_unprintable(character: char) -> bool {
+pub(crate) fn is_unprintable(character: char) -> bool {
     character.is_control()
         || matches!(character, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
 }

@@ -7,6 +7,7 @@
 mod callers;
 mod limits;
 mod mail;
+mod pages;
 mod raw;
 mod value;
 
@@ -39,6 +40,9 @@ pub struct Settings {
     pub(crate) audiences: Vec<String>,
     /// Where pages that sign customers in are served from.
     pub(crate) origins: Vec<String>,
+    /// The domain passkeys are made for; none where the issuer is a bare address, which can have no passkey.
+    pub(crate) rp_id: Option<String>,
+    pub(crate) rp_name: String,
     pub(crate) flag: Flag,
     pub(crate) kek: Option<Source>,
     pub(crate) kek_file: Option<PathBuf>,
@@ -268,7 +272,10 @@ impl Reader<'_> {
         let token_life = self.duration("token_life", SECOND * 30, HOUR)?;
         let jwks_max_age = self.duration("jwks_max_age", SECOND, HOUR)?;
         let url = self.read("url", value::issuer_url)?;
+        let origins = self.origins()?;
         Ok(Settings {
+            rp_id: self.rp_id(&url, &origins)?,
+            rp_name: self.read("rp_name", value::rp_name)?,
             mail: mail::resolve(self, &url)?,
             url,
             listen: self.read("listen", value::address)?,
@@ -278,7 +285,7 @@ impl Reader<'_> {
             database_connections: self
                 .read("database_connections", |text| value::number(text, 2, 1_000))?,
             audiences: self.read("audiences", value::audiences)?,
-            origins: self.origins()?,
+            origins,
             flag: self.read("flag", str::parse)?,
             kek: self.secret("kek")?,
             kek_file: Some(self.text("kek_file"))
@@ -353,15 +360,6 @@ impl Reader<'_> {
         most: Duration,
     ) -> Result<Duration, SettingsError> {
         self.read(name, |text| value::duration(text, least, most))
-    }
-
-    /// Without any, the pages are the issuer's own.
-    fn origins(&self) -> Result<Vec<String>, SettingsError> {
-        let given = Some(self.text("origins")).filter(|text| !text.is_empty());
-        match given {
-            Some(_) => self.read("origins", value::origins),
-            None => self.read("url", |url| value::origins(url)),
-        }
     }
 
     /// A verifier keeps a set for at least a minute: a key that signs earlier is one it cannot know.

@@ -90,6 +90,10 @@ declare! {
     plain audiences = "QUEUE_ISSUER_AUDIENCES" or "raptor";
     /// Origins of the pages that sign customers in, such as `https://antlers.example`; compared whole. Without any, the issuer's own.
     plain origins = "QUEUE_ISSUER_ORIGINS" or "";
+    /// Domain passkeys are made for (RP ID): the host of every origin, or a parent of it. Without one, the host of the issuer's URL; once passkeys exist, never change it.
+    plain rp_id = "QUEUE_ISSUER_RP_ID" or "";
+    /// Name that authenticators show beside a passkey. At most 64 characters.
+    plain rp_name = "QUEUE_ISSUER_RP_NAME" or "Queue";
     /// Who is let in: `off`, `on`, or `N%` of the customers, chosen by their id.
     plain flag = "FLAG_QUEUE_V1" or "off";
     /// Key-encryption key: 32 random bytes in base64, `file:/path` or `ssm:/path`. Seals the private signing keys and the waiting mails in the database.

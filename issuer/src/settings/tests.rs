@@ -273,3 +273,49 @@ fn sender_is_one_mailbox_on_one_line() {
         assert!(mailbox(text).is_err(), "{text:?}");
     }
 }
+
+#[test]
+fn passkeys_are_made_for_a_domain_all_origins_share() {
+    let resolve = |url: &str, origins: &str, id: &str| {
+        let vars = [
+            ("QUEUE_ISSUER_URL", url),
+            ("QUEUE_ISSUER_ORIGINS", origins),
+            ("QUEUE_ISSUER_RP_ID", id),
+        ];
+        Settings::from_env(vars.map(|(name, value)| (name.to_owned(), value.to_owned())))
+    };
+    let id = |url, origins, id| resolve(url, origins, id).unwrap().rp_id;
+    let both = "https://example.com https://shop.example.com:8443";
+    assert_eq!(
+        id("https://id.example.com", both, "example.com").as_deref(),
+        Some("example.com")
+    );
+    assert_eq!(
+        id("https://id.example.com", "", "").as_deref(),
+        Some("id.example.com")
+    );
+    assert_eq!(
+        id("http://localhost:4100", "", "").as_deref(),
+        Some("localhost")
+    );
+    assert_eq!(id("http://127.0.0.1:4100", "", ""), None);
+    assert_eq!(id("http://[::1]:4100", "", ""), None);
+    for (origins, id) in [
+        (both, ""),
+        (both, "shop.example.com"),
+        (both, "com"),
+        (both, "Example.com"),
+        (both, "ample.com"),
+        (both, ".example.com"),
+        (both, "example.com."),
+        (both, "example.com:443"),
+        ("https://badexample.com", "example.com"),
+        ("https://example.com.evil.test", "example.com"),
+        ("http://127.0.0.1:4100", "127.0.0.1"),
+        ("http://127.0.0.1:4100", "0.1"),
+    ] {
+        let error = resolve("https://id.example.com", origins, id).err();
+        let error = error.unwrap_or_else(|| panic!("{origins} {id}"));
+        assert!(error.key().starts_with("QUEUE_ISSUER_RP_ID"), "{error}");
+    }
+}

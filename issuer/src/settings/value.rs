@@ -73,6 +73,55 @@ pub(super) fn origins(text: &str) -> Result<Vec<String>, String> {
     Ok(origins)
 }
 
+/// The host of an origin, without its port.
+pub(super) fn host(origin: &str) -> Option<&str> {
+    let (_, authority) = origin.split_once("://")?;
+    if authority.starts_with('[') {
+        return authority.split_inclusive(']').next();
+    }
+    authority.split(':').next()
+}
+
+/// Whether a host is an address and no domain.
+pub(super) fn is_address(host: &str) -> bool {
+    host.starts_with('[') || host.parse::<std::net::Ipv4Addr>().is_ok()
+}
+
+/// Holds the domain of passkeys against the origins that use them.
+pub(super) fn rp_id(id: &str, origins: &[String]) -> Result<(), String> {
+    let label_is_sound = |label: &str| {
+        (1..=63).contains(&label.len())
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+            && label
+                .bytes()
+                .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
+    };
+    if id.len() > 253 || is_address(id) || !id.split('.').all(label_is_sound) {
+        return Err("expected a domain in lower case, such as example.com".to_owned());
+    }
+    let is_below = |host: &str| {
+        // A whole top-level domain belongs to nobody.
+        let is_parent = id.contains('.') && host.ends_with(&format!(".{id}"));
+        host == id || is_parent && !is_address(host)
+    };
+    if origins
+        .iter()
+        .all(|origin| host(origin).is_some_and(is_below))
+    {
+        return Ok(());
+    }
+    Err("expected the host of every origin, or a parent domain of all".to_owned())
+}
+
+/// Parses the name authenticators show.
+pub(super) fn rp_name(text: &str) -> Result<String, String> {
+    if text.chars().count() > 64 || text.trim().is_empty() || text.chars().any(char::is_control) {
+        return Err("expected 1 to 64 characters without control characters".to_owned());
+    }
+    Ok(text.to_owned())
+}
+
 /// Parses the public URL: an origin and nothing more, since RFC 8414 and verifiers append to it.
 pub(super) fn issuer_url(text: &str) -> Result<String, String> {
     let expected = || {

@@ -1,0 +1,142 @@
+//! The routes of a customer's passkeys: `GET /api/v1/auth/webauthn/credentials`,
+//! `PATCH, DELETE /api/v1/auth/webauthn/credentials/{id}`.
+//!
+//! **Invariant:** the last passkey stays, however many requests try to remove it at once.
+
+use axum::Json;
+use axum::extract::State;
+use base64_simd::URL_SAFE_NO_PAD;
+use serde::{Deserialize, Serialize};
+
+use super::{CredentialRow, CredentialView, check_name, store};
+use crate::app::Shared;
+use crate::audit::{self, Event};
+use crate::db::{Id, Tx};
+use crate::extract::{JsonBody, PathId};
+use crate::problem::{Problem, ProblemCode};
+use crate::route_table::{RouteTable, routing};
+use crate::signed_in::SignedIn;
+
+pub(crate) fn routes() -> RouteTable {
+    RouteTable::new()
+        .route("/auth/webauthn/credentials", routing::get(list))
+        .route(
+            "/auth/webauthn/credentials/{id}",
+            routing::patch(rename).delete(remove),
+        )
+}
+
+#[derive(Debug, Serialize)]
+struct Credentials {
+    credentials: Vec<CredentialView>,
+}
+
+async fn list(
+    State(shared): State<Shared>,
+    signed_in: SignedIn,
+) -> Result<Json<Credentials>, Problem> {
+    let rows = store::of_customer(&shared.db, signed_in.customer()).await?;
+    let credentials = rows.into_iter().map(CredentialView::from).collect();
+    Ok(Json(Credentials { credentials }))
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Change {
+    name: String,
+}
+
+async fn rename(
+    State(shared): State<Shared>,
+    signed_in: SignedIn,
+    PathId(id): PathId,
+    body: JsonBody<Change>,
+) -> Result<Json<CredentialView>, Problem> {
+    let name = body.value.name;
+    check_name(&name)?;
+    let (customer, now) = (signed_in.customer(), shared.clock.now());
+    let mut tx = shared.db.begin().await?;
+    if !store::rename(&mut tx, customer, id, &name, now).await? {
+        return Err(missing());
+    }
+    record(
+        &mut tx,
+        &shared,
+        &signed_in,
+        "webauthn.credential_renamed",
+        id,
+    )
+    .await?;
+    let rows = store::of_customer_in(&mut tx, customer).await?;
+    let renamed = rows.into_iter().find(|row| row.id == id);
+    tx.commit().await?;
+    Ok(Json(renamed.ok_or_else(missing)?.into()))
+}
+
+/// What the browser tells its password manager, so that it stops offering what is gone
+/// (`signalAllAcceptedCredentials`, W3C WebAuthn Level 3 §5.1.10.2).
+#[derive(Debug, Serialize)]
+struct Accepted {
+    rp_id: String,
+    user_id: String,
+    all_accepted_credential_ids: Vec<String>,
+}
+
+async fn remove(
+    State(shared): State<Shared>,
+    signed_in: SignedIn,
+    PathId(id): PathId,
+) -> Result<Json<Accepted>, Problem> {
+    signed_in.require_recent_passkey(&shared)?;
+    let rp_id = shared.relying_party()?.id.clone();
+    let customer = signed_in.customer();
+    let mut tx = shared.db.begin().await?;
+    store::hold(&mut tx, customer).await?;
+    let rows = store::of_customer_in(&mut tx, customer).await?;
+    let (gone, kept): (Vec<CredentialRow>, Vec<CredentialRow>) =
+        rows.into_iter().partition(|row| row.id == id);
+    if gone.is_empty() {
+        return Err(missing());
+    }
+    if kept.is_empty() {
+        return Err(Problem::new(ProblemCode::WebauthnLastCredential));
+    }
+    store::remove(&mut tx, customer, id).await?;
+    record(
+        &mut tx,
+        &shared,
+        &signed_in,
+        "webauthn.credential_removed",
+        id,
+    )
+    .await?;
+    tx.commit().await?;
+    let encode = |bytes: &[u8]| URL_SAFE_NO_PAD.encode_to_string(bytes);
+    Ok(Json(Accepted {
+        rp_id,
+        user_id: encode(customer.as_bytes()),
+        all_accepted_credential_ids: kept.iter().map(|row| encode(&row.credential_id)).collect(),
+    }))
+}
+
+async fn record(
+    tx: &mut Tx,
+    shared: &Shared,
+    signed_in: &SignedIn,
+    action: &'static str,
+    id: Id,
+) -> Result<(), Problem> {
+    let target = id.to_string();
+    let event = Event {
+        action,
+        customer: Some(signed_in.customer()),
+        target_kind: "webauthn_credential",
+        target_id: &target,
+    };
+    let now = shared.clock.now();
+    Ok(audit::record(tx, &signed_in.actor(), &event, now).await?)
+}
+
+fn missing() -> Problem {
+    Problem::new(ProblemCode::WebauthnCredentialNotFound)
+}

@@ -173,7 +173,10 @@ pub(super) async fn remove(tx: &mut Tx, customer: Id, id: Id) -> Result<(), DbEr
 
 /// Removes every passkey of `customer`; how many there were. For an address that its owner proves after
 /// somebody else had registered it: nothing of that somebody may go on signing in.
-#[expect(dead_code, reason = "called when an address is proved")]
+#[cfg_attr(
+    not(test),
+    expect(dead_code, reason = "called when an address is proved")
+)]
 pub(crate) async fn remove_all(tx: &mut Tx, customer: Id) -> Result<u64, DbError> {
     hold(tx, customer).await?;
     tx.execute(

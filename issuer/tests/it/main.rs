@@ -22,5 +22,6 @@ mod sighting;
 mod status_list;
 mod status_list_life;
 mod webauthn;
+mod webauthn_foreign;
 mod webauthn_forged;
 mod webauthn_hazards;

@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
+use crate::audit::Actor;
 use crate::clock::Timestamp;
-use crate::customers::store as customers;
-use crate::customers::{Email, NewCustomer};
+use crate::customers::{self, Email, NewCustomer};
 use crate::db::{DEFAULT_TENANT, Db, Id, Target, Tx, migrate};
 use crate::webauthn::store::{self, Inserted};
-use crate::webauthn::{CredentialRow, challenge};
+use crate::webauthn::{CredentialRow, challenge, remove_all};
 
 async fn database() -> (Db, std::path::PathBuf) {
     let name = format!("queue-webauthn-{}", uuid::Uuid::now_v7().simple());
@@ -26,7 +26,7 @@ async fn customer(tx: &mut Tx, address: &str, fill: u8) -> Id {
         created_by: "test".to_owned(),
         now,
     };
-    assert!(customers::insert(tx, &new).await.unwrap());
+    assert!(customers::make(tx, &new, &Actor::system()).await.unwrap());
     for place in 0..2 {
         let row = CredentialRow {
             id: Id::new(now),
@@ -53,7 +53,7 @@ async fn all_passkeys_of_one_customer_go() {
     let mut tx = db.begin().await.unwrap();
     let ada = customer(&mut tx, "ada@example.com", 0).await;
     let eve = customer(&mut tx, "eve@example.com", 10).await;
-    assert_eq!(store::remove_all(&mut tx, ada).await.unwrap(), 2);
+    assert_eq!(remove_all(&mut tx, ada).await.unwrap(), 2);
     tx.commit().await.unwrap();
     assert!(store::of_customer(&db, ada).await.unwrap().is_empty());
     assert_eq!(store::of_customer(&db, eve).await.unwrap().len(), 2);

@@ -20,8 +20,7 @@ use crate::app::Shared;
 use crate::audit::{self, Actor, Event};
 use crate::browser::Page;
 use crate::clock::Timestamp;
-use crate::customers::store as customers;
-use crate::customers::{Email, NewCustomer, check_display_name};
+use crate::customers::{self, Email, NewCustomer, check_display_name};
 use crate::db::{Id, Tx};
 use crate::extract::JsonBody;
 use crate::problem::{Problem, ProblemCode};
@@ -130,8 +129,7 @@ async fn ask_customer(shared: &Shared, signed_in: &SignedIn, ask: Ask) -> Result
     if known.len() >= usize::try_from(MOST_CREDENTIALS).unwrap_or(usize::MAX) {
         return Err(Problem::new(ProblemCode::WebauthnCredentialsFull));
     }
-    let customer = customers::find(&shared.db, id).await?;
-    let customer = customer.ok_or_else(|| Problem::new(ProblemCode::CustomerNotFound))?;
+    let customer = customers::find(shared, id).await?;
     let name = customer.email().unwrap_or(NAMELESS);
     let user = User {
         id,
@@ -216,17 +214,9 @@ async fn sign_up(
         now: new.created_at,
     };
     let mut tx = shared.db.begin().await?;
-    if !customers::insert(&mut tx, &customer).await? {
+    if !customers::make(&mut tx, &customer, &actor).await? {
         return Err(failed());
     }
-    let id = customer.id.to_string();
-    let event = Event {
-        action: "customer.created",
-        customer: Some(customer.id),
-        target_kind: "customer",
-        target_id: &id,
-    };
-    audit::record(&mut tx, &actor, &event, customer.now).await?;
     bind(&mut tx, &actor, &new).await?;
     let opened = open::open(
         shared,

@@ -171,10 +171,8 @@ pub(super) async fn remove(tx: &mut Tx, customer: Id, id: Id) -> Result<(), DbEr
     Ok(())
 }
 
-/// Removes every passkey of `customer`; how many there were. For an address that its owner proves after
-/// somebody else had registered it: nothing of that somebody may go on signing in.
-#[expect(dead_code, reason = "called when an address is proved")]
-pub(crate) async fn remove_all(tx: &mut Tx, customer: Id) -> Result<u64, DbError> {
+/// Removes every passkey of `customer`; how many there were.
+pub(super) async fn remove_all(tx: &mut Tx, customer: Id) -> Result<u64, DbError> {
     hold(tx, customer).await?;
     tx.execute(
         "DELETE FROM queue_webauthn_credentials WHERE tenant_id = $1 AND customer_id = $2",

@@ -47,5 +47,6 @@ mod smtp;
 mod status_list;
 mod status_list_life;
 mod webauthn;
+mod webauthn_foreign;
 mod webauthn_forged;
 mod webauthn_hazards;

@@ -1,4 +1,4 @@
-//! The operators' routes of the audit chain: `GET /api/v1/audit/export`, `GET /api/v1/audit/checkpoints`,
+//! The operators' routes of the audit chain: `GET /api/v1/audit/events`, `GET /api/v1/audit/export`, `GET /api/v1/audit/checkpoints`,
 //! `POST /api/v1/audit/verify`.
 
 use axum::Json;
@@ -10,6 +10,7 @@ use http::header::CONTENT_TYPE;
 use serde::{Deserialize, Serialize};
 
 use super::checkpoint::CheckpointView;
+use super::routes::{self, Asked};
 use super::verify::{Report, VerifyError, verify};
 use super::{export, store};
 use crate::app::Shared;
@@ -20,9 +21,20 @@ use crate::route_table::{RouteTable, routing};
 
 pub(crate) fn routes() -> RouteTable {
     RouteTable::new()
+        .route("/audit/events", routing::get(events))
         .route("/audit/export", routing::get(lines))
         .route("/audit/checkpoints", routing::get(checkpoints))
         .route("/audit/verify", routing::post(check))
+}
+
+/// The same pages that services read on the public listener.
+async fn events(
+    State(shared): State<Shared>,
+    caller: Caller,
+    QueryOf(asked): QueryOf<Asked>,
+) -> Result<Response, Problem> {
+    caller.require(SCOPE)?;
+    routes::page(&shared, asked).await
 }
 
 #[derive(Debug, Deserialize)]

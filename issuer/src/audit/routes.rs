@@ -28,7 +28,7 @@ pub(crate) fn routes() -> RouteTable {
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Asked {
+pub(super) struct Asked {
     customer_id: Option<String>,
     action: Option<String>,
     /// Seconds since 1970: not before this.
@@ -53,6 +53,11 @@ async fn list(
     QueryOf(asked): QueryOf<Asked>,
 ) -> Result<Response, Problem> {
     caller.require("audit:read")?;
+    page(&shared, asked).await
+}
+
+/// One page of events, newest first, for whoever may read them.
+pub(super) async fn page(shared: &Shared, asked: Asked) -> Result<Response, Problem> {
     let limit = asked.limit.unwrap_or(DEFAULT_LIMIT);
     if !(1..=MAX_LIMIT).contains(&limit) {
         return Err(refuse("expected a limit from 1 to 100"));

@@ -105,10 +105,6 @@ impl Shared {
 
 /// Removes every passkey of `customer`; how many there were. For an address that its owner proves after
 /// somebody else had registered it: nothing of that somebody may go on signing in.
-#[cfg_attr(
-    not(test),
-    expect(dead_code, reason = "called when an address is proved")
-)]
 pub(crate) async fn remove_all(tx: &mut Tx, customer: Id) -> Result<u64, DbError> {
     store::remove_all(tx, customer).await
 }

@@ -116,7 +116,7 @@ fn ask_anybody(shared: &Shared, ask: Ask) -> Result<Begun, Problem> {
 }
 
 async fn ask_customer(shared: &Shared, signed_in: &SignedIn, ask: Ask) -> Result<Begun, Problem> {
-    signed_in.require_recent_passkey(shared)?;
+    signed_in.require_recent_recovery(shared)?;
     if ask.email.is_some() || ask.display_name.is_some() {
         return Err(Problem::new(ProblemCode::RequestMalformed)
             .detail("expected nothing but a name for a further passkey"));
@@ -173,7 +173,7 @@ pub(super) async fn verify(
 ) -> Result<Response, Problem> {
     let party = shared.relying_party()?;
     if let Some(signed_in) = &signed_in {
-        signed_in.require_recent_passkey(&shared)?;
+        signed_in.require_recent_recovery(&shared)?;
     }
     let ceremony = match signed_in {
         Some(_) => Ceremony::Add,

@@ -34,7 +34,7 @@ mod request_id;
 mod route_table;
 mod router;
 mod secret;
-mod secrets;
+mod secret_source;
 mod service_token;
 mod session;
 pub mod settings;

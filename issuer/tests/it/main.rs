@@ -5,6 +5,8 @@
 mod audit;
 mod audit_chain;
 mod audit_command;
+mod audit_drivers;
+mod audit_drivers_browser;
 mod audit_routes;
 mod audit_tamper;
 mod authenticator;

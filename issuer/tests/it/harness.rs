@@ -168,6 +168,20 @@ pub(crate) enum Held {
 }
 
 impl Held {
+    /// Does `sql` and lets the others go on.
+    pub(crate) async fn commit(&mut self, sql: &'static str) {
+        use sqlx::Executor as _;
+        let sql = sqlx::AssertSqlSafe(format!("{sql}; COMMIT"));
+        match self {
+            Self::Postgres(connection) => {
+                connection.execute(sqlx::raw_sql(sql)).await.unwrap();
+            }
+            Self::Sqlite(connection) => {
+                connection.execute(sqlx::raw_sql(sql)).await.unwrap();
+            }
+        }
+    }
+
     pub(crate) async fn release(self) {
         use sqlx::Connection as _;
         match self {

@@ -49,5 +49,6 @@ mod smtp;
 mod status_list;
 mod status_list_life;
 mod webauthn;
+mod webauthn_ended;
 mod webauthn_forged;
 mod webauthn_hazards;

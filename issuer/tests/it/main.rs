@@ -31,6 +31,7 @@ mod oauth_tokens;
 mod postgres;
 mod problem;
 mod rate_limit;
+mod rate_limit_accounts;
 mod rbac;
 mod rbac_lists;
 mod rbac_rules;

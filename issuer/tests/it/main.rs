@@ -19,6 +19,7 @@ mod discovery;
 mod email;
 mod events;
 mod harness;
+mod hazards;
 mod http;
 mod key;
 mod mail;

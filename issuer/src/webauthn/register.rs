@@ -237,15 +237,15 @@ async fn add(
     new: CredentialRow,
 ) -> Result<Response, Problem> {
     let mut tx = shared.db.begin().await?;
+    signed_in.hold(&mut tx, shared).await?;
     bind(&mut tx, &signed_in.actor(), &new).await?;
     tx.commit().await?;
     let location = format!("/api/v1/auth/webauthn/credentials/{}", new.id);
     Ok(created(&location, &CredentialView::from(new)))
 }
 
-/// Binds `new` to its customer and writes the event.
+/// Binds `new` to its customer, whom the transaction made or holds, and writes the event.
 async fn bind(tx: &mut Tx, actor: &Actor, new: &CredentialRow) -> Result<(), Problem> {
-    store::hold(tx, new.customer).await?;
     match store::insert(tx, new).await? {
         Inserted::Yes => {}
         Inserted::Taken => return Err(Problem::new(ProblemCode::WebauthnCredentialTaken)),

@@ -11,6 +11,8 @@ mod app;
 mod audit;
 mod background;
 mod backup_codes;
+#[doc(hidden)]
+pub mod bench;
 mod browser;
 mod caller;
 pub mod cli;

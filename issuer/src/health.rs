@@ -58,6 +58,14 @@ pub(crate) async fn metrics(State(shared): State<Shared>) -> Response {
         telemetry::AUDIT_UNCHAINED_AGE,
         i64::try_from(waited).unwrap_or(i64::MAX),
     );
+    let (waiting, at_work) = shared.mints.waiting_and_at_work();
+    for (name, count) in [
+        (telemetry::MINTS_WAITING, waiting),
+        (telemetry::MINTS_AT_WORK, at_work),
+    ] {
+        let count = i64::try_from(count).unwrap_or(i64::MAX);
+        shared.metrics.set(name, count);
+    }
     (
         [(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")],
         shared.metrics.render(),

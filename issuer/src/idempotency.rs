@@ -54,6 +54,11 @@ impl<S: Send + Sync> FromRequestParts<S> for IdempotencyKey {
 }
 
 impl Attempt<'_> {
+    /// Whether the request may be a repeated one.
+    pub(crate) fn has_key(&self) -> bool {
+        self.key.0.is_some()
+    }
+
     /// Claims the key; the id of the resource an earlier request made with it, if there was one.
     pub(crate) async fn claim(
         &self,

@@ -100,6 +100,8 @@ pub(crate) const REQUEST_SECONDS: &str = "queue_issuer_request_seconds";
 /// Tokens that left.
 pub(crate) const TOKENS_MINTED: &str = "queue_issuer_tokens_minted_total";
 /// Tokens the verifier refused before they left.
+pub(crate) const MINTS_WAITING: &str = "queue_issuer_mints_waiting";
+pub(crate) const MINTS_AT_WORK: &str = "queue_issuer_mints_at_work";
 pub(crate) const SELFCHECK_FAILURES: &str = "queue_issuer_selfcheck_failures_total";
 /// Sessions revoked.
 pub(crate) const SESSIONS_REVOKED: &str = "queue_issuer_sessions_revoked_total";
@@ -131,6 +133,14 @@ pub const METRICS: &[(&str, &str)] = &[
     (REQUESTS, "Answers by route, method and status"),
     (REQUEST_SECONDS, "Time to answer in seconds, by route"),
     (TOKENS_MINTED, "Access tokens that left the issuer, by acr"),
+    (
+        MINTS_WAITING,
+        "Sessions that wait for a transaction to be minted in",
+    ),
+    (
+        MINTS_AT_WORK,
+        "Sessions that are in a transaction to be minted",
+    ),
     (
         SELFCHECK_FAILURES,
         "Access tokens our own verifier refused before they left",

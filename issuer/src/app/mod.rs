@@ -29,6 +29,7 @@ use crate::rate_limit::Limits;
 use crate::router;
 use crate::secret::Secrets;
 use crate::service_token::{ServiceTokens, Uses};
+use crate::session::Mints;
 use crate::settings::{Settings, SettingsError};
 use crate::sighting::Sightings;
 use crate::status_list::{Lists, Publisher, Shape};
@@ -107,6 +108,8 @@ pub(crate) struct Parts {
     pub(crate) readiness: ReadinessCache,
     /// One permit a core: more signatures at once only wait for each other.
     pub(crate) signers: Semaphore,
+    pub(crate) cores: usize,
+    pub(crate) mints: Mints,
 }
 
 impl Deref for Shared {
@@ -194,6 +197,8 @@ impl App {
             relying_party,
             readiness: ReadinessCache::default(),
             signers: Semaphore::new(cores),
+            cores,
+            mints: Mints::default(),
         };
         let shared = Shared(Arc::new(parts));
         let mut publisher = Publisher::default();

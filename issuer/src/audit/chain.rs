@@ -84,15 +84,17 @@ async fn join_batch(db: &Db) -> Result<(), DbError> {
         Some((seq, hash)) => (seq, linkable(&hash)),
         None => (0, GENESIS),
     };
+    let mut links = Vec::new();
     for entry in store::unchained(&mut tx, BATCH).await? {
         seq = seq.saturating_add(1);
         let hash = entry.digest(seq, &prev);
-        if store::link(&mut tx, entry.id, seq, &prev, &hash).await? {
-            prev = hash;
-        } else {
-            // Only a writer without our lock can have linked it meanwhile: leave this batch as it was.
-            return tx.rollback().await;
-        }
+        links.push((entry.id, seq, prev, hash));
+        prev = hash;
+    }
+    let linked = store::link_each(&mut tx, &links).await?;
+    if usize::try_from(linked) != Ok(links.len()) {
+        // Only a writer without our lock can have linked one meanwhile: leave this batch as it was.
+        return tx.rollback().await;
     }
     tx.commit().await
 }

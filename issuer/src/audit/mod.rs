@@ -63,6 +63,19 @@ pub(crate) struct Event<'a> {
     pub(crate) target_id: &'a str,
 }
 
+impl<'a> Event<'a> {
+    fn record(&'a self, details: &'a Details, now: Timestamp) -> Record<'a> {
+        Record {
+            id: Id::new(now),
+            action: self.action,
+            customer: self.customer,
+            target_kind: self.target_kind,
+            target_id: self.target_id,
+            details,
+        }
+    }
+}
+
 impl Actor {
     /// The issuer itself.
     pub(crate) fn system() -> Self {
@@ -83,6 +96,24 @@ impl Actor {
     }
 }
 
+/// One of several things that were done together.
+#[derive(Debug)]
+pub(crate) struct Deed<'a> {
+    pub(crate) actor: &'a Actor,
+    pub(crate) event: Event<'a>,
+    pub(crate) at: Timestamp,
+}
+
+/// Writes the events of `deeds` into the transaction that does them.
+pub(crate) async fn record_each(tx: &mut Tx, deeds: &[Deed<'_>]) -> Result<(), DbError> {
+    let none = Details::default();
+    let records: Vec<_> = deeds
+        .iter()
+        .map(|deed| (deed.actor, deed.event.record(&none, deed.at), deed.at))
+        .collect();
+    store::insert_each(tx, &records).await
+}
+
 /// Writes `event`, done by `actor`, into the transaction that does it.
 pub(crate) async fn record(
     tx: &mut Tx,
@@ -101,14 +132,7 @@ pub(crate) async fn record_with(
     details: &Details,
     now: Timestamp,
 ) -> Result<(), DbError> {
-    let record = Record {
-        id: Id::new(now),
-        action: event.action,
-        customer: event.customer,
-        target_kind: event.target_kind,
-        target_id: event.target_id,
-        details,
-    };
+    let record = event.record(details, now);
     store::insert(tx, actor, &record, now).await
 }
 

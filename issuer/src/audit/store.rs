@@ -43,22 +43,34 @@ pub(super) async fn insert(
     record: &Record<'_>,
     now: Timestamp,
 ) -> Result<(), DbError> {
-    tx.execute(
-        "INSERT INTO customer_audit_events (id, tenant_id, occurred_at, actor_kind, actor_id, action, customer_id,
-                                            target_kind, target_id, request_id, details)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
+    let record = Record { ..*record };
+    insert_each(tx, &[(actor, record, now)]).await
+}
+
+/// Writes events, each with who did it and when.
+pub(super) async fn insert_each(
+    tx: &mut Tx,
+    records: &[(&Actor, Record<'_>, Timestamp)],
+) -> Result<(), DbError> {
+    let each = || records.iter();
+    let details = each().map(|(_, record, _)| record.details.canonical());
+    let details: Vec<_> = details.collect();
+    tx.execute_each(
+        INSERT,
+        &[DEFAULT_TENANT.into()],
         &[
-            record.id.into(),
-            DEFAULT_TENANT.into(),
-            now.into(),
-            actor.kind.as_str().into(),
-            (&actor.id).into(),
-            record.action.into(),
-            record.customer.into(),
-            record.target_kind.into(),
-            record.target_id.into(),
-            actor.request_id.as_deref().into(),
-            (&record.details.canonical()).into(),
+            each().map(|(_, record, _)| record.id).collect(),
+            each().map(|(_, _, at)| *at).collect(),
+            each().map(|(actor, _, _)| actor.kind.as_str()).collect(),
+            each().map(|(actor, _, _)| actor.id.as_str()).collect(),
+            each().map(|(_, record, _)| record.action).collect(),
+            each().map(|(_, record, _)| record.customer).collect(),
+            each().map(|(_, record, _)| record.target_kind).collect(),
+            each().map(|(_, record, _)| record.target_id).collect(),
+            each()
+                .map(|(actor, _, _)| actor.request_id.as_deref())
+                .collect(),
+            details.iter().map(String::as_str).collect(),
         ],
     )
     .await?;
@@ -131,28 +143,25 @@ pub(super) async fn head_in(tx: &mut Tx) -> Result<Option<(i64, Vec<u8>)>, DbErr
     read_head(tx.fetch_optional(HEAD, &[DEFAULT_TENANT.into()]).await?)
 }
 
-/// Links the event `id`; false when it is linked already.
-pub(super) async fn link(
+/// Links events that are not linked, each with its place, the hash before it and its own; how many were.
+pub(super) async fn link_each(
     tx: &mut Tx,
-    id: Id,
-    seq: i64,
-    prev_hash: &Hash,
-    hash: &Hash,
-) -> Result<bool, DbError> {
-    let linked = tx
-        .execute(
-            "UPDATE customer_audit_events SET chain_seq = $3, prev_hash = $4, hash = $5
-             WHERE tenant_id = $1 AND id = $2 AND chain_seq IS NULL",
-            &[
-                DEFAULT_TENANT.into(),
-                id.into(),
-                seq.into(),
-                prev_hash.as_slice().into(),
-                hash.as_slice().into(),
-            ],
-        )
-        .await?;
-    Ok(linked == 1)
+    links: &[(Id, i64, Hash, Hash)],
+) -> Result<u64, DbError> {
+    let each = || links.iter();
+    tx.execute_each(
+        LINK,
+        &[DEFAULT_TENANT.into()],
+        &[
+            each().map(|(id, ..)| *id).collect(),
+            each().map(|(_, seq, ..)| *seq).collect(),
+            each()
+                .map(|(_, _, prev_hash, _)| prev_hash.as_slice())
+                .collect(),
+            each().map(|(.., hash)| hash.as_slice()).collect(),
+        ],
+    )
+    .await
 }
 
 /// Up to `limit` events of the chain behind the place `after`, in its order.
@@ -269,6 +278,24 @@ const LIST_OF_CUSTOMER: &str = select!(
     "customer_id = $8 AND ($2 IS NULL OR action = $2) AND ($3 IS NULL OR occurred_at >= $3)
      AND ($4 IS NULL OR occurred_at < $4) AND ($5 IS NULL OR (occurred_at, id) < ($5, $6))
      ORDER BY occurred_at DESC, id DESC LIMIT $7"
+);
+
+const INSERT: Sql = Sql::each(
+    "INSERT INTO customer_audit_events (tenant_id, id, occurred_at, actor_kind, actor_id, action, customer_id,
+                                        target_kind, target_id, request_id, details)
+     SELECT $1, * FROM unnest($2::uuid[], $3::timestamptz[], $4::text[], $5::text[], $6::text[], $7::uuid[],
+                              $8::text[], $9::text[], $10::text[], $11::text[])",
+    "INSERT INTO customer_audit_events (tenant_id, id, occurred_at, actor_kind, actor_id, action, customer_id,
+                                        target_kind, target_id, request_id, details)
+     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
+);
+
+const LINK: Sql = Sql::each(
+    "UPDATE customer_audit_events e SET chain_seq = l.chain_seq, prev_hash = l.prev_hash, hash = l.hash
+     FROM unnest($2::uuid[], $3::bigint[], $4::bytea[], $5::bytea[]) AS l (id, chain_seq, prev_hash, hash)
+     WHERE e.tenant_id = $1 AND e.id = l.id AND e.chain_seq IS NULL",
+    "UPDATE customer_audit_events SET chain_seq = $3, prev_hash = $4, hash = $5
+     WHERE tenant_id = $1 AND id = $2 AND chain_seq IS NULL",
 );
 
 const HEAD: &str = "

@@ -7,22 +7,6 @@
 //! Statements use `$1` placeholders, which both engines understand; where the engines differ, a
 //! statement is a pair ([`Sql::each`]).
 
-pub(crate) mod migrate;
-mod types;
-
-use std::convert::Infallible;
-use std::path::PathBuf;
-use std::time::Duration;
-
-use sqlx::postgres::{PgConnectOptions, PgConnection, PgListener, PgPool, PgPoolOptions, PgRow};
-use sqlx::sqlite::{
-    SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteRow,
-    SqliteSynchronous,
-};
-use sqlx::{Connection as _, Postgres, Row as _, Sqlite, Transaction};
-
-pub(crate) use types::{Column, Id, Value};
-
 /// Binds `$values` to a query of either engine.
 macro_rules! bind {
     ($query:expr, $values:expr) => {{
@@ -40,6 +24,23 @@ macro_rules! bind {
         query
     }};
 }
+
+mod each;
+pub(crate) mod migrate;
+mod types;
+
+use std::convert::Infallible;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use sqlx::postgres::{PgConnectOptions, PgConnection, PgListener, PgPool, PgPoolOptions, PgRow};
+use sqlx::sqlite::{
+    SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteRow,
+    SqliteSynchronous,
+};
+use sqlx::{Connection as _, Postgres, Row as _, Sqlite, Transaction};
+
+pub(crate) use types::{Column, Id, Value};
 
 /// The tenant every row belongs to until tenants are managed.
 pub(crate) const DEFAULT_TENANT: Id = Id::fixed(0x0000_0000_0000_7000_8000_0000_0000_0001);

@@ -4,9 +4,10 @@
 //! another process has made old is read again first.
 //! **Invariant:** signing happens before the commit, so a token that fails leaves no session behind.
 
+use super::batch::{self, Wish};
 use super::{ACR_LEGACY, Holder, SessionRow, store};
 use crate::app::Shared;
-use crate::audit::{self, Event};
+use crate::audit::{self, Deed, Event};
 use crate::caller::Caller;
 use crate::clock::Timestamp;
 use crate::db::{DEFAULT_TENANT, Id, Tx};
@@ -33,25 +34,14 @@ pub(crate) async fn issue(
     attempt: &Attempt<'_>,
 ) -> Result<Issued, Problem> {
     let now = session.created_at;
-    let mut tx = shared.db.begin().await?;
-    let earlier = attempt.claim(&mut tx, now).await?;
-    let is_new = earlier.is_none();
-    let (session, holder) = match earlier {
-        Some(id) => hold_live(&mut tx, &id, now).await?,
-        None => {
-            let holder = store::holder(&mut tx, session.customer).await?;
-            let missing = || Problem::new(ProblemCode::CustomerNotFound);
-            (session, holder.ok_or_else(missing)?)
-        }
+    let actor = caller.actor();
+    let (session, signed, is_new) = if attempt.has_key() {
+        claim(shared, Wish { session, actor }, attempt).await?
+    } else {
+        let wish = Wish { session, actor };
+        (wish.session.clone(), batch::mint(shared, wish).await?, true)
     };
-    holder.check_may_sign_in()?;
-    if is_new {
-        keep(&mut tx, caller, &session, now).await?;
-    }
-    let Signed { token, opened_list } =
-        sign(shared, &mut tx, &session, holder, is_new, now).await?;
-    tx.commit().await?;
-    if opened_list {
+    if signed.opened_list {
         shared.lists.settled(PUBLISHED_WITHIN).await;
     }
     shared
@@ -59,10 +49,39 @@ pub(crate) async fn issue(
         .count(telemetry::TOKENS_MINTED, &[("acr", session.acr.clone())]);
     Ok(Issued {
         session,
-        token,
+        token: signed.token,
         is_new,
         now,
     })
+}
+
+/// What `wish` asks for, or the session that an earlier attempt with the same key made and a further token
+/// for it; and whether the session is new.
+async fn claim(
+    shared: &Shared,
+    wish: Wish,
+    attempt: &Attempt<'_>,
+) -> Result<(SessionRow, Signed, bool), Problem> {
+    let now = wish.session.created_at;
+    let mut tx = shared.db.begin().await?;
+    let Some(id) = attempt.claim(&mut tx, now).await? else {
+        let signed = keep(shared, &mut tx, &wish).await?;
+        tx.commit().await?;
+        return Ok((wish.session, signed, true));
+    };
+    let (session, holder) = hold_live(&mut tx, &id, now).await?;
+    holder.check_may_sign_in()?;
+    let signed = sign(shared, &mut tx, &session, holder, false, now).await?;
+    tx.commit().await?;
+    Ok((session, signed, false))
+}
+
+/// What `wish` asks for, in a transaction of its own; waits for whoever holds the customer.
+pub(super) async fn alone(shared: &Shared, wish: &Wish) -> Result<Signed, Problem> {
+    let mut tx = shared.db.begin().await?;
+    let signed = keep(shared, &mut tx, wish).await?;
+    tx.commit().await?;
+    Ok(signed)
 }
 
 /// A session for a customer whom the calling service has authenticated, not kept yet.
@@ -97,25 +116,33 @@ async fn hold_live(tx: &mut Tx, id: &str, now: Timestamp) -> Result<(SessionRow,
     Ok((session, holder))
 }
 
-async fn keep(
-    tx: &mut Tx,
-    caller: &Caller,
-    session: &SessionRow,
-    now: Timestamp,
-) -> Result<(), Problem> {
-    store::insert(tx, session).await?;
+async fn keep(shared: &Shared, tx: &mut Tx, wish: &Wish) -> Result<Signed, Problem> {
+    let session = &wish.session;
+    let holder = store::holder(tx, session.customer).await?;
+    let holder = holder.ok_or_else(|| Problem::new(ProblemCode::CustomerNotFound))?;
+    holder.check_may_sign_in()?;
+    store::insert_each(tx, &[session]).await?;
     let id = session.id.to_string();
-    let event = Event {
-        action: "session.minted",
-        customer: Some(session.customer),
-        target_kind: "session",
-        target_id: &id,
-    };
-    audit::record(tx, &caller.actor(), &event, now).await?;
-    Ok(())
+    audit::record_each(tx, &[minted(wish, &id)]).await?;
+    sign(shared, tx, session, holder, true, session.created_at).await
 }
 
-fn grant(shared: &Shared, session: &SessionRow, holder: Holder, place: Place) -> Grant {
+/// The event of a session, whose id as text is `id`.
+pub(super) fn minted<'a>(wish: &'a Wish, id: &'a str) -> Deed<'a> {
+    let event = Event {
+        action: "session.minted",
+        customer: Some(wish.session.customer),
+        target_kind: "session",
+        target_id: id,
+    };
+    Deed {
+        actor: &wish.actor,
+        event,
+        at: wish.session.created_at,
+    }
+}
+
+pub(super) fn grant(shared: &Shared, session: &SessionRow, holder: Holder, place: Place) -> Grant {
     Grant {
         issuer: shared.settings.url.clone(),
         audience: session.audience.clone(),
@@ -134,6 +161,7 @@ fn grant(shared: &Shared, session: &SessionRow, holder: Holder, place: Place) ->
 }
 
 /// A token, and whether a status list was opened for its session: then verifiers do not know it yet.
+#[derive(Debug)]
 pub(super) struct Signed {
     pub(super) token: AccessToken,
     pub(super) opened_list: bool,

@@ -4,6 +4,7 @@
 //! **Invariant:** a suspended or erased customer gets no session; a revoked session gets no token.
 //! **Invariant:** the session is kept only if its token was minted and passed the self-check.
 
+mod batch;
 pub(crate) mod browser_routes;
 pub(crate) mod issue;
 pub(crate) mod open;
@@ -16,6 +17,8 @@ pub(crate) mod routes;
 mod store;
 
 use serde::Serialize;
+
+pub(crate) use batch::Mints;
 
 use crate::app::Shared;
 use crate::audit::Actor;

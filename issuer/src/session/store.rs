@@ -1,5 +1,6 @@
 //! The SQL of sessions.
 
+use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 
 use super::{Device, Holder, SessionRow};
@@ -30,24 +31,53 @@ pub(super) async fn holder(tx: &mut Tx, customer: Id) -> Result<Option<Holder>, 
     }))
 }
 
+/// Those of `customers` whom no other transaction holds, with their state and roles, held still as by [`holder`].
+pub(super) async fn free_holders(
+    tx: &mut Tx,
+    customers: impl Iterator<Item = Id>,
+) -> Result<HashMap<Id, Holder>, DbError> {
+    let fixed = [DEFAULT_TENANT.into()];
+    let customers: BTreeSet<_> = customers.collect();
+    let customers = [customers.into_iter().collect()];
+    let mut holders = HashMap::new();
+    for row in tx.fetch_each(FREE_HOLDERS, &fixed, &customers).await? {
+        let holder = Holder {
+            state: row.get("state")?,
+            roles: Vec::new(),
+            authz_ver: row.get("authz_ver")?,
+        };
+        holders.insert(row.get::<Id>("id")?, holder);
+    }
+    for row in tx.fetch_each(ROLES_OF_EACH, &fixed, &customers).await? {
+        if let Some(holder) = holders.get_mut(&row.get::<Id>("customer_id")?) {
+            holder.roles.push(row.get("name")?);
+        }
+    }
+    Ok(holders)
+}
+
 /// Keeps a new session.
 pub(super) async fn insert(tx: &mut Tx, session: &SessionRow) -> Result<(), DbError> {
-    let amr = session.amr.join(" ");
-    tx.execute(
-        "INSERT INTO queue_sessions (id, tenant_id, customer_id, audience, client_id, acr, amr, auth_time,
-                                     created_at, expires_at)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
+    insert_each(tx, &[session]).await
+}
+
+/// Keeps new sessions.
+pub(super) async fn insert_each(tx: &mut Tx, sessions: &[&SessionRow]) -> Result<(), DbError> {
+    let each = || sessions.iter();
+    let amr: Vec<_> = each().map(|session| session.amr.join(" ")).collect();
+    tx.execute_each(
+        INSERT,
+        &[DEFAULT_TENANT.into()],
         &[
-            session.id.into(),
-            DEFAULT_TENANT.into(),
-            session.customer.into(),
-            (&session.audience).into(),
-            (&session.client_id).into(),
-            (&session.acr).into(),
-            (&amr).into(),
-            session.auth_time.into(),
-            session.created_at.into(),
-            session.expires_at.into(),
+            each().map(|session| session.id).collect(),
+            each().map(|session| session.customer).collect(),
+            each().map(|session| session.audience.as_str()).collect(),
+            each().map(|session| session.client_id.as_str()).collect(),
+            each().map(|session| session.acr.as_str()).collect(),
+            amr.iter().map(String::as_str).collect(),
+            each().map(|session| session.auth_time).collect(),
+            each().map(|session| session.created_at).collect(),
+            each().map(|session| session.expires_at).collect(),
         ],
     )
     .await?;
@@ -276,6 +306,34 @@ const HOLD_ALL: Sql = Sql::each(
 const HOLDER: Sql = Sql::each(
     "SELECT state, authz_ver FROM queue_customers WHERE tenant_id = $1 AND id = $2 FOR SHARE",
     "SELECT state, authz_ver FROM queue_customers WHERE tenant_id = $1 AND id = $2",
+);
+
+/// Nobody waits for SQLite's customers: its write transaction has no other beside it.
+const FREE_HOLDERS: Sql = Sql::each(
+    "SELECT id, state, authz_ver FROM queue_customers WHERE tenant_id = $1 AND id = ANY($2)
+     FOR SHARE SKIP LOCKED",
+    "SELECT id, state, authz_ver FROM queue_customers WHERE tenant_id = $1 AND id = $2",
+);
+
+const INSERT: Sql = Sql::each(
+    "INSERT INTO queue_sessions (tenant_id, id, customer_id, audience, client_id, acr, amr, auth_time, created_at,
+                                 expires_at)
+     SELECT $1, * FROM unnest($2::uuid[], $3::uuid[], $4::text[], $5::text[], $6::text[], $7::text[],
+                              $8::timestamptz[], $9::timestamptz[], $10::timestamptz[])",
+    "INSERT INTO queue_sessions (tenant_id, id, customer_id, audience, client_id, acr, amr, auth_time, created_at,
+                                 expires_at)
+     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
+);
+
+const ROLES_OF_EACH: Sql = Sql::each(
+    "SELECT a.customer_id, r.name FROM queue_customer_roles a
+     JOIN queue_roles r ON r.tenant_id = a.tenant_id AND r.id = a.role_id
+     WHERE a.tenant_id = $1 AND a.customer_id = ANY($2)
+     ORDER BY r.name",
+    "SELECT a.customer_id, r.name FROM queue_customer_roles a
+     JOIN queue_roles r ON r.tenant_id = a.tenant_id AND r.id = a.role_id
+     WHERE a.tenant_id = $1 AND a.customer_id = $2
+     ORDER BY r.name",
 );
 
 const ROLES: &str = "

@@ -22,6 +22,7 @@ use crate::app::Shared;
 use crate::clock::Timestamp;
 use crate::db::{Db, DbError, Id, Tx};
 use crate::problem::{Problem, ProblemCode};
+use crate::session::SessionRow;
 use crate::token::claims::StatusReference;
 
 pub(crate) use publisher::{Lists, Publisher, follow};
@@ -56,6 +57,29 @@ pub(crate) struct Shape {
     pub(crate) size: u32,
     /// How long the last token of a session can still be accepted after a list has closed.
     pub(crate) longest: Duration,
+}
+
+/// Places for `sessions`, which are new; in their order.
+pub(crate) async fn assign_each(
+    tx: &mut Tx,
+    sessions: &[&SessionRow],
+    shape: Shape,
+) -> Result<Vec<Assigned>, Problem> {
+    let random = sessions.iter().map(|_| random());
+    let random: Vec<i64> = random.collect::<Result<_, _>>()?;
+    let ids = sessions.iter().map(|session| session.id);
+    let mut taken = store::take_each(tx, ids.zip(random)).await?;
+    let mut assigned = Vec::with_capacity(sessions.len());
+    for session in sessions {
+        assigned.push(match taken.remove(&session.id) {
+            Some(place) => Assigned {
+                place,
+                opened: false,
+            },
+            None => assign(tx, session.id, true, shape, session.created_at).await?,
+        });
+    }
+    Ok(assigned)
 }
 
 /// The place of `session`, which gets one if it has none; a new session has none.

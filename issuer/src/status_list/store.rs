@@ -2,11 +2,13 @@
 //!
 //! Versions and bits are written by the database itself, when a session is revoked; here they are read.
 
+use std::collections::HashMap;
+use std::iter::once;
 use std::time::Duration;
 
 use super::Place;
 use crate::clock::Timestamp;
-use crate::db::{DEFAULT_TENANT, Db, DbError, Id, Row, Tx};
+use crate::db::{DEFAULT_TENANT, Db, DbError, Id, Row, Sql, Tx};
 
 /// A list that is published.
 #[derive(Debug, Clone, Copy)]
@@ -44,15 +46,22 @@ pub(super) async fn take_any(
     session: Id,
     random: i64,
 ) -> Result<Option<Place>, DbError> {
-    let row = tx
-        .fetch_optional(
-            "INSERT INTO queue_session_statuses (tenant_id, session_id, list_id, idx)
-             SELECT tenant_id, $2, id, $3 % size FROM queue_status_lists WHERE tenant_id = $1 AND closed_at IS NULL
-             ON CONFLICT (tenant_id, list_id, idx) DO NOTHING RETURNING list_id, idx",
-            &[DEFAULT_TENANT.into(), session.into(), random.into()],
-        )
-        .await?;
-    row.as_ref().map(read_place).transpose()
+    let mut taken = take_each(tx, once((session, random))).await?;
+    Ok(taken.remove(&session))
+}
+
+/// The same for each of the sessions and their random numbers; those that got a place, and it.
+pub(super) async fn take_each(
+    tx: &mut Tx,
+    sessions: impl Iterator<Item = (Id, i64)>,
+) -> Result<HashMap<Id, Place>, DbError> {
+    let (sessions, random): (Vec<Id>, Vec<i64>) = sessions.unzip();
+    let columns = [sessions.into_iter().collect(), random.into_iter().collect()];
+    let fixed = [DEFAULT_TENANT.into()];
+    let rows = tx.fetch_each(TAKE_EACH, &fixed, &columns).await?;
+    rows.iter()
+        .map(|row| Ok((row.get("session_id")?, read_place(row)?)))
+        .collect()
 }
 
 /// Gives the session the place, unless another session has it.
@@ -206,3 +215,14 @@ pub(super) async fn remove_places(tx: &mut Tx, most: i64) -> Result<(), DbError>
     .await?;
     Ok(())
 }
+
+const TAKE_EACH: Sql = Sql::each(
+    "INSERT INTO queue_session_statuses (tenant_id, session_id, list_id, idx)
+     SELECT l.tenant_id, n.session_id, l.id, n.random % l.size
+     FROM queue_status_lists l, unnest($2::uuid[], $3::bigint[]) AS n (session_id, random)
+     WHERE l.tenant_id = $1 AND l.closed_at IS NULL
+     ON CONFLICT (tenant_id, list_id, idx) DO NOTHING RETURNING session_id, list_id, idx",
+    "INSERT INTO queue_session_statuses (tenant_id, session_id, list_id, idx)
+     SELECT tenant_id, $2, id, $3 % size FROM queue_status_lists WHERE tenant_id = $1 AND closed_at IS NULL
+     ON CONFLICT (tenant_id, list_id, idx) DO NOTHING RETURNING session_id, list_id, idx",
+);

@@ -7,9 +7,11 @@ pub(crate) mod mint;
 pub(crate) mod selfcheck;
 pub(crate) mod service;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use aws_lc_rs::rand;
+use futures_util::future::try_join_all;
 
 use crate::app::Shared;
 use crate::clock::Timestamp;
@@ -62,10 +64,10 @@ pub(crate) fn issue(
 }
 
 /// Does `work` on a blocking thread, at most one signature a core at a time.
-pub(crate) async fn sign(
+pub(crate) async fn sign<T: Send + 'static>(
     shared: &Shared,
-    work: impl FnOnce() -> Result<AccessToken, TokenError> + Send + 'static,
-) -> Result<AccessToken, Problem> {
+    work: impl FnOnce() -> Result<T, TokenError> + Send + 'static,
+) -> Result<T, Problem> {
     let _permit = shared.signers.acquire().await.map_err(Problem::fault)?;
     let signed = tokio::task::spawn_blocking(work)
         .await
@@ -79,6 +81,33 @@ pub(crate) async fn sign(
             error => Problem::fault(error),
         }
     })
+}
+
+/// Signs each of `grants`, on as many threads as there may be signatures at once.
+pub(crate) async fn sign_each(
+    shared: &Shared,
+    keys: &Arc<KeySnapshot>,
+    grants: Vec<(Grant, Timestamp)>,
+) -> Result<Vec<AccessToken>, Problem> {
+    let life = shared.settings.token_life;
+    let share = grants.len().div_ceil(shared.cores).max(1);
+    let mut grants = grants.into_iter();
+    let mut work = Vec::new();
+    loop {
+        let grants: Vec<_> = grants.by_ref().take(share).collect();
+        if grants.is_empty() {
+            break;
+        }
+        let keys = Arc::clone(keys);
+        work.push(sign(shared, move || {
+            let tokens = grants
+                .iter()
+                .map(|(grant, now)| issue(&keys, grant, *now, life));
+            tokens.collect::<Result<Vec<_>, _>>()
+        }));
+    }
+    let signed = try_join_all(work).await?;
+    Ok(signed.into_iter().flatten().collect())
 }
 
 /// `life` less up to 5 %, at random: tokens minted together must not all be renewed together.

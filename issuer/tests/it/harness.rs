@@ -135,6 +135,17 @@ impl Database {
         }
     }
 
+    /// Keeps others from the row of `customer`; Postgres only.
+    pub(crate) async fn hold_customer(&self, customer: &str) -> Held {
+        use sqlx::{Connection as _, Executor as _};
+        let mut connection = sqlx::PgConnection::connect(&self.url).await.unwrap();
+        let lock =
+            format!("BEGIN; SELECT 1 FROM queue_customers WHERE id = '{customer}' FOR UPDATE");
+        let lock = sqlx::raw_sql(sqlx::AssertSqlSafe(lock));
+        connection.execute(lock).await.unwrap();
+        Held::Postgres(connection)
+    }
+
     /// The environment of an issuer on this database, with `more` over it.
     pub(crate) fn env(&self, more: &[(&str, &str)]) -> Vec<(String, String)> {
         let dir = self.dir.display().to_string();

@@ -46,6 +46,7 @@ mod service_clients;
 mod service_clients_rules;
 mod service_token;
 mod session;
+mod session_batch;
 mod settings;
 mod sighting;
 mod smtp;

@@ -1,0 +1,192 @@
+//! Batch: takes the sessions that services ask for at the same time, keeps and signs them in one transaction.
+//!
+//! **Invariant:** nothing waits for a batch to fill: it is what came while those before it were at work.
+//! **Invariant:** a batch waits for nobody: a customer whom another transaction holds is left out. What is left
+//! out, or fails with others, is tried alone, so that each caller has the outcome of its own session.
+//! **Invariant:** signing happens before the commit, under the key that is active in the transaction.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::oneshot;
+
+use super::issue::{self, Signed};
+use super::{Holder, SessionRow, store};
+use crate::app::Shared;
+use crate::audit::{self, Actor};
+use crate::db::Id;
+use crate::problem::{Problem, ProblemCode};
+use crate::status_list;
+use crate::token;
+
+/// A session to be minted, and who asks for it.
+#[derive(Debug)]
+pub(super) struct Wish {
+    pub(super) session: SessionRow,
+    pub(super) actor: Actor,
+}
+
+/// The sessions that wait to be minted.
+#[derive(Debug, Default)]
+pub(crate) struct Mints(Mutex<State>);
+
+#[derive(Debug, Default)]
+struct State {
+    waiting: VecDeque<Waiting>,
+    at_work: usize,
+    workers: usize,
+}
+
+#[derive(Debug)]
+struct Waiting {
+    wish: Wish,
+    answer: oneshot::Sender<Result<Signed, Problem>>,
+}
+
+/// Mints what `wish` asks for, together with what others ask for now.
+///
+/// # Errors
+/// `customer_not_found`, `customer_suspended`, `customer_erased`, `key_unavailable`, `database_unavailable`.
+pub(super) async fn mint(shared: &Shared, wish: Wish) -> Result<Signed, Problem> {
+    let (answer, outcome) = oneshot::channel();
+    if shared.mints.put(Waiting { wish, answer }) {
+        tokio::spawn(work(shared.clone()));
+    }
+    outcome.await.map_err(Problem::fault)?
+}
+
+impl Mints {
+    /// Lets `one` wait; whether a worker has to be started for it.
+    fn put(&self, one: Waiting) -> bool {
+        let mut state = self.lock();
+        state.waiting.push_back(one);
+        let has_room = state.workers < WORKERS;
+        state.workers += usize::from(has_room);
+        has_room
+    }
+
+    /// Up to a batch of what waits; with nothing left, the worker that asks is done.
+    fn take(&self) -> Option<Vec<Waiting>> {
+        let mut state = self.lock();
+        // Whose caller has gone needs no session.
+        state.waiting.retain(|one| !one.answer.is_closed());
+        if state.waiting.is_empty() {
+            state.workers -= 1;
+            return None;
+        }
+        let size = state.waiting.len().min(BATCH);
+        state.at_work += size;
+        Some(state.waiting.drain(..size).collect())
+    }
+
+    fn done(&self, size: usize) {
+        self.lock().at_work -= size;
+    }
+
+    /// How many callers wait for a transaction, and how many are in one.
+    pub(crate) fn waiting_and_at_work(&self) -> (usize, usize) {
+        let state = self.lock();
+        let waiting = state.waiting.iter();
+        let waiting = waiting.filter(|one| !one.answer.is_closed()).count();
+        (waiting, state.at_work)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Works until nothing waits. A batch is a task of its own: one that panics takes no other with it.
+async fn work(shared: Shared) {
+    while let Some(batch) = shared.mints.take() {
+        let size = batch.len();
+        let ended = tokio::spawn(settle(shared.clone(), batch)).await;
+        shared.mints.done(size);
+        if ended.is_err() {
+            tracing::error!("a batch of sessions was not minted");
+        }
+    }
+}
+
+async fn settle(shared: Shared, batch: Vec<Waiting>) {
+    let wishes: Vec<_> = batch.iter().map(|one| &one.wish).collect();
+    let left = match together(&shared, &wishes).await {
+        Ok(signed) => answer(batch, signed),
+        Err(problem) if problem.code() == ProblemCode::DatabaseUnavailable => refuse(batch),
+        Err(_) => batch,
+    };
+    // Nobody waits for these but their callers.
+    for one in left {
+        let shared = shared.clone();
+        tokio::spawn(async move { one.answer.send(issue::alone(&shared, &one.wish).await) });
+    }
+}
+
+/// Answers those whose session is in `signed`; the others.
+fn answer(batch: Vec<Waiting>, mut signed: HashMap<Id, Signed>) -> Vec<Waiting> {
+    let mut left = Vec::new();
+    for one in batch {
+        match signed.remove(&one.wish.session.id) {
+            Some(signed) => drop(one.answer.send(Ok(signed))),
+            None => left.push(one),
+        }
+    }
+    left
+}
+
+/// Without asking a database again that is not there: each caller may try later.
+fn refuse(batch: Vec<Waiting>) -> Vec<Waiting> {
+    for one in batch {
+        let unavailable = Problem::new(ProblemCode::DatabaseUnavailable);
+        drop(one.answer.send(Err(unavailable)));
+    }
+    Vec::new()
+}
+
+/// Mints all that `wishes` ask for in one transaction, by session, but for those left out.
+async fn together(shared: &Shared, wishes: &[&Wish]) -> Result<HashMap<Id, Signed>, Problem> {
+    let mut tx = shared.db.begin().await?;
+    let customers = wishes.iter().map(|wish| wish.session.customer);
+    let holders = store::free_holders(&mut tx, customers).await?;
+    let holder = |wish: &Wish| {
+        let holder = holders.get(&wish.session.customer)?;
+        holder.check_may_sign_in().ok().map(|()| holder)
+    };
+    let (kept, holders): (Vec<&Wish>, Vec<&Holder>) = wishes
+        .iter()
+        .filter_map(|wish| Some((*wish, holder(wish)?)))
+        .unzip();
+    let sessions: Vec<_> = kept.iter().map(|wish| &wish.session).collect();
+    store::insert_each(&mut tx, &sessions).await?;
+    let ids: Vec<_> = sessions
+        .iter()
+        .map(|session| session.id.to_string())
+        .collect();
+    let events = kept.iter().zip(&ids);
+    let events: Vec<_> = events.map(|(wish, id)| issue::minted(wish, id)).collect();
+    audit::record_each(&mut tx, &events).await?;
+    let places = status_list::assign_each(&mut tx, &sessions, shared.list_shape()).await?;
+    let keys = shared.keys.as_of(&mut tx).await?;
+    let grants = sessions.iter().zip(holders).zip(&places);
+    let grants = grants.map(|((session, holder), assigned)| {
+        let grant = issue::grant(shared, session, holder.clone(), assigned.place);
+        (grant, session.created_at)
+    });
+    let tokens = token::sign_each(shared, &keys, grants.collect()).await?;
+    tx.commit().await?;
+    let signed = tokens.into_iter().zip(places);
+    let signed = signed.map(|(token, assigned)| Signed {
+        token,
+        opened_list: assigned.opened,
+    });
+    Ok(sessions
+        .iter()
+        .map(|session| session.id)
+        .zip(signed)
+        .collect())
+}
+
+/// Sessions kept in one transaction: a few milliseconds of signing.
+const BATCH: usize = 64;
+/// Batches at once: while one waits for the database, another signs.
+const WORKERS: usize = 2;

@@ -18,7 +18,6 @@ use crate::request_id::RequestId;
 use crate::session::{self, open};
 use crate::signed_in::SignedIn;
 use crate::status_list::PUBLISHED_WITHIN;
-use crate::telemetry;
 use crate::webauthn;
 
 /// A code, and where it comes from.
@@ -191,10 +190,7 @@ async fn recover(
     if ended > 0 {
         shared.lists.settled(PUBLISHED_WITHIN).await;
     }
-    for _ in 0..ended {
-        let labels = [("reason", UNPROVED.to_owned())];
-        shared.metrics.count(telemetry::SESSIONS_REVOKED, &labels);
-    }
+    session::count_ended(shared, ended, UNPROVED);
     Ok(Done::SignedIn(Box::new(opened)))
 }
 

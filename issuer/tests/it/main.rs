@@ -51,6 +51,7 @@ mod sighting;
 mod smtp;
 mod status_list;
 mod status_list_life;
+mod status_list_subscribers;
 mod webauthn;
 mod webauthn_ended;
 mod webauthn_foreign;

@@ -7,6 +7,7 @@
 //! Statements use `$1` placeholders, which both engines understand; where the engines differ, a
 //! statement is a pair ([`Sql::each`]).
 
+mod count;
 pub(crate) mod migrate;
 mod types;
 
@@ -21,6 +22,7 @@ use sqlx::sqlite::{
 };
 use sqlx::{Connection as _, Postgres, Row as _, Sqlite, Transaction};
 
+pub(crate) use count::counted;
 pub(crate) use types::{Column, Id, Value};
 
 /// Binds `$values` to a query of either engine.
@@ -123,6 +125,7 @@ impl Db {
 
     /// Begins a transaction that may write.
     pub(crate) async fn begin(&self) -> Result<Tx, DbError> {
+        count::one();
         Ok(match self {
             Self::Postgres(pool) => Tx::Postgres(pool.begin().await?),
             Self::Sqlite { write, .. } => Tx::Sqlite(write.begin_with("BEGIN IMMEDIATE").await?),
@@ -135,6 +138,7 @@ impl Db {
         sql: impl Into<Sql>,
         values: &[Value<'_>],
     ) -> Result<Vec<Row>, DbError> {
+        count::one();
         let sql = sql.into();
         Ok(match self {
             Self::Postgres(pool) => {
@@ -204,6 +208,7 @@ impl Tx {
         sql: impl Into<Sql>,
         values: &[Value<'_>],
     ) -> Result<u64, DbError> {
+        count::one();
         let sql = sql.into();
         Ok(match self {
             Self::Postgres(tx) => bind!(sqlx::query(sql.postgres), values)
@@ -223,6 +228,7 @@ impl Tx {
         sql: impl Into<Sql>,
         values: &[Value<'_>],
     ) -> Result<Vec<Row>, DbError> {
+        count::one();
         let sql = sql.into();
         Ok(match self {
             Self::Postgres(tx) => {
@@ -266,6 +272,7 @@ impl Tx {
 
     /// Keeps what the transaction wrote.
     pub(crate) async fn commit(self) -> Result<(), DbError> {
+        count::one();
         match self {
             Self::Postgres(tx) => tx.commit().await?,
             Self::Sqlite(tx) => tx.commit().await?,

@@ -158,6 +158,8 @@ codes! {
     StatusListNotFound = "status_list_not_found", NOT_FOUND, "There is no such status list";
     /// As many subscribers as there may be are told of new versions; the list itself is served.
     StatusListSubscribersFull = "status_list_subscribers_full", SERVICE_UNAVAILABLE, "There are too many subscribers";
+    /// The address has as many subscribers as one may have; the list itself is served.
+    StatusListAddressFull = "status_list_address_full", TOO_MANY_REQUESTS, "There are too many subscribers at this address";
     /// The action is not under the caller's own prefix, `<client_id>:`.
     AuditActionNotAllowed = "audit_action_not_allowed", UNPROCESSABLE_ENTITY, "The action is not the caller's to record";
     /// A field of the audit event is too long or is not a code, an id, a number or a truth value.

@@ -13,6 +13,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::app::Shared;
 use crate::browser::cors;
+use crate::db::counted;
 use crate::problem::{self, Problem, ProblemCode};
 use crate::rate_limit::{Class, guard};
 use crate::route_table::{Listener, Route, RouteTable, routing};
@@ -231,7 +232,7 @@ async fn measure(State(shared): State<Shared>, request: Request, next: Next) -> 
         .to_owned();
     let method = request.method().as_str().to_owned();
     let started = shared.clock.monotonic();
-    let response = next.run(request).await;
+    let (response, statements) = counted(next.run(request)).await;
     let took = shared.clock.monotonic().saturating_sub(started);
     let status = response.status().as_u16().to_string();
     tracing::debug!(route, method, status, "request answered");
@@ -240,6 +241,10 @@ async fn measure(State(shared): State<Shared>, request: Request, next: Next) -> 
         &[("route", route.clone())],
         took,
     );
+    let labels = [("route", route.clone())];
+    shared
+        .metrics
+        .add(telemetry::STATEMENTS, &labels, statements);
     shared.metrics.count(
         telemetry::REQUESTS,
         &[("route", route), ("method", method), ("status", status)],

@@ -32,9 +32,14 @@ impl Metrics {
 
     /// Adds one to the counter `name`.
     pub(crate) fn count(&self, name: &'static str, labels: &[(&'static str, String)]) {
+        self.add(name, labels, 1);
+    }
+
+    /// Adds `more` to the counter `name`.
+    pub(crate) fn add(&self, name: &'static str, labels: &[(&'static str, String)], more: u64) {
         self.recorder
             .register_counter(&key(name, labels), &METADATA)
-            .increment(1);
+            .increment(more);
     }
 
     /// Sets the gauge `name`.
@@ -97,6 +102,8 @@ fn key(name: &'static str, labels: &[(&'static str, String)]) -> Key {
 pub(crate) const REQUESTS: &str = "queue_issuer_requests_total";
 /// Time to answer, by route.
 pub(crate) const REQUEST_SECONDS: &str = "queue_issuer_request_seconds";
+/// Statements run for requests, by route.
+pub(crate) const STATEMENTS: &str = "queue_issuer_statements_total";
 /// Tokens that left.
 pub(crate) const TOKENS_MINTED: &str = "queue_issuer_tokens_minted_total";
 /// Tokens the verifier refused before they left.
@@ -132,6 +139,7 @@ pub(crate) const MAIL_FAILED: &str = "queue_issuer_mail_failed_total";
 pub const METRICS: &[(&str, &str)] = &[
     (REQUESTS, "Answers by route, method and status"),
     (REQUEST_SECONDS, "Time to answer in seconds, by route"),
+    (STATEMENTS, "SQL statements run for requests, by route"),
     (TOKENS_MINTED, "Access tokens that left the issuer, by acr"),
     (
         MINTS_WAITING,

@@ -1,5 +1,6 @@
 //! Who may import whom, and what a file may hold; rules a reader could check by eye, checked.
 
+mod secrets;
 mod tree;
 
 use std::process::Command;

@@ -177,6 +177,27 @@ async fn a_pushed_revocation_is_seen_while_no_time_passes() {
 }
 
 #[tokio::test]
+async fn a_revocation_between_two_streams_is_seen_when_the_second_opens() {
+    let world = World::start().await;
+    world.server.offer_events();
+    world.awaited().await.expect("valid");
+    world
+        .until(|list| list.push == "connected" && list.attempts == 2)
+        .await;
+    world.server.end_streams();
+    world.until(|list| list.push == "polling").await;
+    // Nobody is told, and no poll is due in this second.
+    world.publish(&world.list().set(7, 1));
+    world.verdict().expect("not seen yet");
+    world.clock.advance(1);
+    world.server.listened("a", 2).await;
+    world
+        .until(|list| list.push == "connected" && list.attempts == 3)
+        .await;
+    assert_eq!(world.verdict().unwrap_err(), ErrorCode::StatusRevoked);
+}
+
+#[tokio::test]
 async fn when_push_is_cut_a_revocation_is_seen_within_the_ttl() {
     let world = World::start().await;
     world.server.offer_events();

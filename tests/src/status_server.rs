@@ -156,6 +156,11 @@ impl StatusServer {
             .send_modify(|version| *version = version.map(|version| version + 1));
     }
 
+    /// Ends every stream of events, as an issuer does when they are old; new ones are welcome.
+    pub fn end_streams(&self) {
+        self.shared.cuts.send_modify(|cuts| *cuts += 1);
+    }
+
     /// Cuts every stream of events, and refuses new ones.
     pub fn cut(&self) {
         self.shared.events.send_replace(None);

@@ -166,7 +166,7 @@ impl App {
         let (public, public_addr) = bind(settings.listen)?;
         let (operators, ops_addr) = bind(settings.ops_listen)?;
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        let lists = Lists::new(settings.status_list_subscribers, settings.request_timeout);
+        let lists = Lists::new(&settings);
         let secrets = keys.kek.as_ref().map(Secrets::new);
         if secrets.is_none() {
             tracing::warn!("no customer can sign in: set QUEUE_ISSUER_KEK");

@@ -15,9 +15,9 @@ use std::time::Duration;
 use crate::app::Shared;
 use crate::audit::{self, Event};
 use crate::clock::Timestamp;
-use crate::customers::{Email, addresses};
+use crate::customers::addresses;
 use crate::db::{DbError, Id, Tx};
-use crate::mail::{self, Mail, Outgoing};
+use crate::mail::{self, Mail};
 use crate::problem::Problem;
 use crate::secret::{Secrets, random};
 use crate::signed_in::SignedIn;
@@ -56,10 +56,9 @@ async fn make(shared: &Shared, signed_in: &SignedIn) -> Result<MadeSet, Problem>
     };
     audit::record(&mut tx, &signed_in.actor(), &event, now).await?;
     let at = now.unix_seconds();
-    if let Some(address) = addresses::primary(&mut tx, customer).await? {
-        let notice = Mail::BackupCodesMade { at };
-        notify(shared, &mut tx, &address.email, customer, &notice, now).await?;
-    }
+    let address = addresses::primary(&mut tx, customer).await?;
+    let notice = Mail::BackupCodesMade { at };
+    mail::notify(shared, &mut tx, address.as_ref(), &notice, now).await?;
     tx.commit().await?;
     shared.outbox.wake();
     Ok(MadeSet {
@@ -71,24 +70,6 @@ async fn make(shared: &Shared, signed_in: &SignedIn) -> Result<MadeSet, Problem>
 /// Voids the codes of `customer`.
 pub(crate) async fn void(tx: &mut Tx, customer: Id, now: Timestamp) -> Result<(), DbError> {
     store::void(tx, customer, now).await
-}
-
-async fn notify(
-    shared: &Shared,
-    tx: &mut Tx,
-    to: &Email,
-    customer: Id,
-    mail: &Mail,
-    now: Timestamp,
-) -> Result<(), Problem> {
-    let outgoing = Outgoing {
-        to,
-        customer: Some(customer),
-        mail,
-        expires_at: now.plus(NOTICE_LIFE),
-    };
-    mail::enqueue(tx, shared.keys.kek.as_ref(), &outgoing, now).await?;
-    Ok(())
 }
 
 /// What is kept of a code; it is good for `customer` alone.
@@ -155,8 +136,6 @@ const CHARACTERS: usize = SECRET * 8 / 5;
 /// What people put between the groups is short.
 const LONGEST: usize = 64;
 const ALPHABET: &[u8; 32] = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";
-/// How long a notice is worth sending.
-const NOTICE_LIFE: Duration = Duration::from_secs(3 * 86_400);
 /// How long a set that was replaced is kept, counted from when it was made.
 const KEPT: Duration = Duration::from_secs(30 * 86_400);
 

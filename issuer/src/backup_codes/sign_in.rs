@@ -4,12 +4,12 @@
 //! the code, or the customer's standing.
 //! **Invariant:** the code is spent in the transaction that opens the session: one without the other is not.
 
-use super::{hash, notify, read, store};
+use super::{hash, read, store};
 use crate::app::Shared;
 use crate::audit::{self, Actor, Event};
 use crate::customers::{Email, addresses};
 use crate::db::Id;
-use crate::mail::Mail;
+use crate::mail::{self, Mail};
 use crate::problem::{Problem, ProblemCode};
 use crate::request_id::RequestId;
 use crate::session::open::{self, Opened, Shown};
@@ -81,7 +81,7 @@ async fn spend(
         left: u32::try_from(store::left(&mut tx, owner).await?).unwrap_or(u32::MAX),
         at: now.unix_seconds(),
     };
-    notify(shared, &mut tx, &address.email, owner, &notice, now).await?;
+    mail::notify(shared, &mut tx, Some(&address), &notice, now).await?;
     tx.commit().await?;
     shared.outbox.wake();
     Ok(opened)

@@ -8,7 +8,7 @@ use sqlx::query::Query;
 use sqlx::{Postgres, Sqlite};
 use uuid::Uuid;
 
-use super::{DbError, Id, Row, Sql, Tx, Value};
+use super::{DbError, Id, Row, Sql, Tx, Value, count};
 use crate::clock::Timestamp;
 
 /// The values of one parameter, one for each row.
@@ -72,12 +72,14 @@ impl Tx {
     ) -> Result<u64, DbError> {
         match self {
             Self::Postgres(tx) => {
+                count::one();
                 let query = bind_arrays(bind!(sqlx::query(sql.postgres), fixed), columns);
                 Ok(query.execute(&mut **tx).await?.rows_affected())
             }
             Self::Sqlite(tx) => {
                 let mut changed = 0;
                 for at in 0..columns.first().map_or(0, Values::len) {
+                    count::one();
                     let query = bind_row(bind!(sqlx::query(sql.sqlite), fixed), columns, at);
                     changed += query.execute(&mut **tx).await?.rows_affected();
                 }
@@ -95,6 +97,7 @@ impl Tx {
     ) -> Result<Vec<Row>, DbError> {
         match self {
             Self::Postgres(tx) => {
+                count::one();
                 let query = bind_arrays(bind!(sqlx::query(sql.postgres), fixed), columns);
                 let rows = query.fetch_all(&mut **tx).await?;
                 Ok(rows.into_iter().map(Row::Postgres).collect())
@@ -102,6 +105,7 @@ impl Tx {
             Self::Sqlite(tx) => {
                 let mut found = Vec::new();
                 for at in 0..columns.first().map_or(0, Values::len) {
+                    count::one();
                     let query = bind_row(bind!(sqlx::query(sql.sqlite), fixed), columns, at);
                     let rows = query.fetch_all(&mut **tx).await?;
                     found.extend(rows.into_iter().map(Row::Sqlite));

@@ -7,24 +7,9 @@
 //! Statements use `$1` placeholders, which both engines understand; where the engines differ, a
 //! statement is a pair ([`Sql::each`]).
 
-/// Binds `$values` to a query of either engine.
-macro_rules! bind {
-    ($query:expr, $values:expr) => {{
-        let mut query = $query;
-        for value in $values {
-            query = match value {
-                Value::Id(value) => query.bind(*value),
-                Value::Time(value) => query.bind(*value),
-                Value::Text(value) => query.bind(*value),
-                Value::Int(value) => query.bind(*value),
-                Value::Bool(value) => query.bind(*value),
-                Value::Bytes(value) => query.bind(*value),
-            };
-        }
-        query
-    }};
-}
-
+#[macro_use]
+mod bind;
+mod count;
 mod each;
 pub(crate) mod migrate;
 mod types;
@@ -40,6 +25,7 @@ use sqlx::sqlite::{
 };
 use sqlx::{Connection as _, Postgres, Row as _, Sqlite, Transaction};
 
+pub(crate) use count::counted;
 pub(crate) use types::{Column, Id, Value};
 
 /// The tenant every row belongs to until tenants are managed.
@@ -124,6 +110,7 @@ impl Db {
 
     /// Begins a transaction that may write.
     pub(crate) async fn begin(&self) -> Result<Tx, DbError> {
+        count::one();
         Ok(match self {
             Self::Postgres(pool) => Tx::Postgres(pool.begin().await?),
             Self::Sqlite { write, .. } => Tx::Sqlite(write.begin_with("BEGIN IMMEDIATE").await?),
@@ -136,6 +123,7 @@ impl Db {
         sql: impl Into<Sql>,
         values: &[Value<'_>],
     ) -> Result<Vec<Row>, DbError> {
+        count::one();
         let sql = sql.into();
         Ok(match self {
             Self::Postgres(pool) => {
@@ -205,6 +193,7 @@ impl Tx {
         sql: impl Into<Sql>,
         values: &[Value<'_>],
     ) -> Result<u64, DbError> {
+        count::one();
         let sql = sql.into();
         Ok(match self {
             Self::Postgres(tx) => bind!(sqlx::query(sql.postgres), values)
@@ -224,6 +213,7 @@ impl Tx {
         sql: impl Into<Sql>,
         values: &[Value<'_>],
     ) -> Result<Vec<Row>, DbError> {
+        count::one();
         let sql = sql.into();
         Ok(match self {
             Self::Postgres(tx) => {
@@ -267,6 +257,7 @@ impl Tx {
 
     /// Keeps what the transaction wrote.
     pub(crate) async fn commit(self) -> Result<(), DbError> {
+        count::one();
         match self {
             Self::Postgres(tx) => tx.commit().await?,
             Self::Sqlite(tx) => tx.commit().await?,

@@ -4,23 +4,20 @@
 //! the comparison: what fails later gives no try back.
 //! **Invariant:** every refusal is the same one, and leaves an event when there was something to try.
 
-use std::time::Duration;
-
 use super::store::{self, Bindings};
 use super::{Proof, Purpose, typed};
 use crate::app::Shared;
 use crate::audit::{self, Actor, Event};
 use crate::backup_codes;
 use crate::clock::Timestamp;
-use crate::customers::{Email, addresses};
+use crate::customers::addresses;
 use crate::db::{Id, Tx};
-use crate::mail::{self, Mail, Outgoing};
+use crate::mail::{self, Mail};
 use crate::problem::{Problem, ProblemCode};
 use crate::request_id::RequestId;
 use crate::session::{self, open};
 use crate::signed_in::SignedIn;
 use crate::status_list::PUBLISHED_WITHIN;
-use crate::telemetry;
 use crate::webauthn;
 
 /// A code, and where it comes from.
@@ -151,12 +148,9 @@ async fn change(
         return Err(refuse());
     }
     store::void(tx, customer, &proof.email_normalised, now).await?;
-    let Some(left) = left else {
-        return Ok(());
-    };
     let at = now.unix_seconds();
     let notice = Mail::AddressChanged { at };
-    notify(shared, tx, &left.email, customer, &notice, now).await
+    mail::notify(shared, tx, left.as_ref(), &notice, now).await
 }
 
 /// Signs the owner of the address in. Whoever made the account without having proved the address is out.
@@ -190,35 +184,14 @@ async fn recover(
     .await?;
     let at = now.unix_seconds();
     let notice = Mail::RecoveryUsed { at };
-    notify(shared, &mut tx, &address.email, customer, &notice, now).await?;
+    mail::notify(shared, &mut tx, Some(&address), &notice, now).await?;
     tx.commit().await?;
     shared.outbox.wake();
     if ended > 0 {
         shared.lists.settled(PUBLISHED_WITHIN).await;
     }
-    for _ in 0..ended {
-        let labels = [("reason", UNPROVED.to_owned())];
-        shared.metrics.count(telemetry::SESSIONS_REVOKED, &labels);
-    }
+    session::count_ended(shared, ended, UNPROVED);
     Ok(Done::SignedIn(Box::new(opened)))
-}
-
-async fn notify(
-    shared: &Shared,
-    tx: &mut Tx,
-    to: &Email,
-    customer: Id,
-    mail: &Mail,
-    now: Timestamp,
-) -> Result<(), Problem> {
-    let outgoing = Outgoing {
-        to,
-        customer: Some(customer),
-        mail,
-        expires_at: now.plus(NOTICE_LIFE),
-    };
-    mail::enqueue(tx, shared.keys.kek.as_ref(), &outgoing, now).await?;
-    Ok(())
 }
 
 /// Writes down that a try led to nothing. Nobody was identified: the actor is not the customer.
@@ -247,5 +220,3 @@ fn refuse() -> Problem {
 
 /// Why sessions of an account end whose address somebody else turned out to read.
 const UNPROVED: &str = "address_unproved";
-/// How long a notice is worth sending.
-const NOTICE_LIFE: Duration = Duration::from_secs(3 * 86_400);

@@ -1,28 +1,28 @@
-//! Notice: tells a customer what was done with its account, at its own address.
+//! Notice: tells a customer what was done with its account, at an address of its own.
 
 use std::time::Duration;
 
 use super::{Mail, Outgoing, enqueue};
 use crate::app::Shared;
 use crate::clock::Timestamp;
-use crate::customers::addresses;
-use crate::db::{Id, Tx};
+use crate::customers::addresses::Address;
+use crate::db::Tx;
 use crate::problem::Problem;
 
-/// Queues `mail` to the customer, if it has an address; wake the outbox after the commit.
+/// Queues `mail` to the owner of `address`, if there is one; wake the outbox after the commit.
 pub(crate) async fn notify(
     shared: &Shared,
     tx: &mut Tx,
-    customer: Id,
+    address: Option<&Address>,
     mail: &Mail,
     now: Timestamp,
 ) -> Result<(), Problem> {
-    let Some(address) = addresses::primary(tx, customer).await? else {
+    let Some(address) = address else {
         return Ok(());
     };
     let outgoing = Outgoing {
         to: &address.email,
-        customer: Some(customer),
+        customer: Some(address.customer),
         mail,
         expires_at: now.plus(LIFE),
     };
@@ -30,5 +30,5 @@ pub(crate) async fn notify(
     Ok(())
 }
 
-/// How long a notice is worth sending.
-const LIFE: Duration = Duration::from_secs(86_400);
+/// How long a notice is worth sending: a mail server may be away over a weekend.
+const LIFE: Duration = Duration::from_secs(3 * 86_400);

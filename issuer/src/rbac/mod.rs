@@ -34,6 +34,23 @@ pub(crate) struct Permission {
     description: String,
 }
 
+/// What a list goes on by.
+trait Named {
+    fn name(&self) -> &str;
+}
+
+impl Named for Role {
+    fn name(&self) -> &str {
+        &self.name
+    }
+}
+
+impl Named for Permission {
+    fn name(&self) -> &str {
+        &self.name
+    }
+}
+
 /// A role in a customer's hands.
 #[derive(Debug, Clone, Serialize)]
 pub(crate) struct Assignment {
@@ -108,6 +125,8 @@ fn is_name(text: &str) -> bool {
             .all(|byte| is_alphanumeric(byte) || b"._:-".contains(byte))
 }
 
+/// The scope without which nobody reads anything here.
+const READ: &str = "rbac:read";
 /// The permission without which no customer grants or revokes anything.
 const WRITE: &str = "rbac.write";
 

@@ -1,16 +1,42 @@
-//! Page: takes `page_size` and `cursor`, says where a list goes on and how far.
+//! Page: takes `page_size` and `cursor` of a caller who may read, says where a list goes on and how far.
 //!
 //! **Invariant:** a page has 1 to 200 rows; another size is refused, never clamped.
 
-use serde::{Deserialize, Serialize};
+use axum::extract::FromRequestParts;
+use http::HeaderMap;
+use http::request::Parts;
+use serde::Deserialize;
 
-use super::is_name;
+use super::{Named, READ, is_name};
+use crate::app::Shared;
+use crate::caller::Caller;
+use crate::extract::QueryOf;
 use crate::problem::{Problem, ProblemCode};
+
+/// A page, asked for by somebody who may see it, and what that holds of it already.
+pub(super) struct AskedPage {
+    pub(super) page: Page,
+    pub(super) headers: HeaderMap,
+}
+
+impl FromRequestParts<Shared> for AskedPage {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, shared: &Shared) -> Result<Self, Problem> {
+        let caller = Caller::from_request_parts(parts, shared).await?;
+        caller.require(READ)?;
+        let QueryOf(query) = QueryOf::<PageQuery>::from_request_parts(parts, shared).await?;
+        Ok(Self {
+            page: query.resolve()?,
+            headers: parts.headers.clone(),
+        })
+    }
+}
 
 /// What the query says.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct PageQuery {
+struct PageQuery {
     page_size: Option<i64>,
     cursor: Option<String>,
 }
@@ -25,7 +51,7 @@ pub(super) struct Page {
 impl PageQuery {
     /// The page asked for. The cursor is the name of the last row seen: names are final, so a list that
     /// grows meanwhile neither repeats nor skips a row.
-    pub(super) fn resolve(self) -> Result<Page, Problem> {
+    fn resolve(self) -> Result<Page, Problem> {
         let refuse = |what: String| Problem::new(ProblemCode::RequestQueryMalformed).detail(what);
         let size = self.page_size.unwrap_or(USUAL);
         if !(1..=LARGEST).contains(&size) {
@@ -41,17 +67,13 @@ impl PageQuery {
 
 impl Page {
     /// Cuts off the row beyond the page; its predecessor is where the next page begins.
-    pub(super) fn cut<T: Serialize>(
-        &self,
-        mut rows: Vec<T>,
-        name: impl Fn(&T) -> &str,
-    ) -> (Vec<T>, Option<String>) {
+    pub(super) fn cut<T: Named>(&self, mut rows: Vec<T>) -> (Vec<T>, Option<String>) {
         let size = usize::try_from(self.size).unwrap_or_default();
         if rows.len() <= size {
             return (rows, None);
         }
         rows.truncate(size);
-        let next = rows.last().map(|row| name(row).to_owned());
+        let next = rows.last().map(|row| row.name().to_owned());
         (rows, next)
     }
 }

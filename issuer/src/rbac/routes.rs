@@ -13,13 +13,13 @@ use http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG};
 use http::{HeaderMap, HeaderValue, StatusCode};
 use serde::{Deserialize, Serialize};
 
-use super::page::PageQuery;
-use super::{Permission, Role, assignments, is_name, store};
+use super::page::AskedPage;
+use super::{Permission, READ, Role, assignments, is_name, store};
 use crate::app::Shared;
 use crate::caller::Caller;
 use crate::db::Id;
 use crate::discovery::holds;
-use crate::extract::{JsonBody, PathId, QueryOf, sha256};
+use crate::extract::{JsonBody, PathId, sha256};
 use crate::problem::{Problem, ProblemCode};
 use crate::route_table::{RouteTable, routing};
 
@@ -45,17 +45,10 @@ struct Roles {
     next_cursor: Option<String>,
 }
 
-async fn roles(
-    State(shared): State<Shared>,
-    caller: Caller,
-    headers: HeaderMap,
-    QueryOf(query): QueryOf<PageQuery>,
-) -> Result<Response, Problem> {
-    caller.require(READ)?;
-    let page = query.resolve()?;
-    let rows = store::roles(&shared.db, &page).await?;
-    let (roles, next_cursor) = page.cut(rows, |role| &role.name);
-    revalidated(&headers, None, &Roles { roles, next_cursor })
+async fn roles(State(shared): State<Shared>, asked: AskedPage) -> Result<Response, Problem> {
+    let rows = store::roles(&shared.db, &asked.page).await?;
+    let (roles, next_cursor) = asked.page.cut(rows);
+    revalidated(&asked.headers, None, &Roles { roles, next_cursor })
 }
 
 #[derive(Debug, Serialize)]
@@ -64,21 +57,14 @@ struct Permissions {
     next_cursor: Option<String>,
 }
 
-async fn permissions(
-    State(shared): State<Shared>,
-    caller: Caller,
-    headers: HeaderMap,
-    QueryOf(query): QueryOf<PageQuery>,
-) -> Result<Response, Problem> {
-    caller.require(READ)?;
-    let page = query.resolve()?;
-    let rows = store::permissions(&shared.db, &page).await?;
-    let (permissions, next_cursor) = page.cut(rows, |permission| &permission.name);
+async fn permissions(State(shared): State<Shared>, asked: AskedPage) -> Result<Response, Problem> {
+    let rows = store::permissions(&shared.db, &asked.page).await?;
+    let (permissions, next_cursor) = asked.page.cut(rows);
     let body = Permissions {
         permissions,
         next_cursor,
     };
-    revalidated(&headers, None, &body)
+    revalidated(&asked.headers, None, &body)
 }
 
 async fn held(
@@ -206,5 +192,4 @@ fn revalidated(
     Ok(response)
 }
 
-const READ: &str = "rbac:read";
 const MOST_CHECKS: usize = 100;

@@ -15,8 +15,9 @@ mod uses;
 use aws_lc_rs::hmac;
 use aws_lc_rs::rand::SystemRandom;
 use secrecy::ExposeSecret;
-use subtle::{Choice, ConditionallySelectable, ConstantTimeEq};
+use subtle::ConditionallySelectable;
 
+use crate::secret::Fingerprint;
 use crate::settings::CallerSettings;
 
 pub(crate) use store::TokenRow;
@@ -45,7 +46,7 @@ impl ServiceClient {
 /// Every service that may call.
 pub(crate) struct ServiceTokens {
     key: hmac::Key,
-    known: Vec<(hmac::Tag, ServiceClient)>,
+    known: Vec<(Fingerprint, ServiceClient)>,
 }
 
 impl ServiceTokens {
@@ -55,7 +56,7 @@ impl ServiceTokens {
         let known = callers
             .iter()
             .map(|caller| {
-                let tag = hmac::sign(&key, caller.token.expose_secret().as_bytes());
+                let tag = Fingerprint::under(&key, caller.token.expose_secret().as_bytes());
                 let client = ServiceClient {
                     client_id: caller.client_id.clone(),
                     scopes: caller.scopes.clone(),
@@ -74,12 +75,11 @@ impl ServiceTokens {
 
     /// The service whose token was presented.
     pub(crate) fn identify(&self, presented: &str) -> Option<&ServiceClient> {
-        let tag = hmac::sign(&self.key, presented.as_bytes());
+        let tag = Fingerprint::under(&self.key, presented.as_bytes());
         // 0 stands for nobody; a match replaces it without a branch.
         let mut found = 0_u32;
         for (place, (known, _)) in (1_u32..).zip(&self.known) {
-            let same: Choice = known.as_ref().ct_eq(tag.as_ref());
-            found.conditional_assign(&place, same);
+            found.conditional_assign(&place, known.is_that_of(&tag));
         }
         let index = usize::try_from(found).ok()?.checked_sub(1)?;
         self.known.get(index).map(|(_, client)| client)

@@ -9,12 +9,12 @@
 use aws_lc_rs::error::Unspecified;
 use aws_lc_rs::rand;
 use secrecy::SecretString;
-use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
 use crate::clock::Timestamp;
 use crate::db::Id;
 use crate::extract::sha256;
+use crate::secret::Fingerprint;
 
 /// A new token: its id, its text, and what the database keeps.
 pub(crate) struct Fresh {
@@ -27,7 +27,7 @@ pub(crate) struct Fresh {
 /// A well-formed presented token: which row to look at, and what must be in it.
 pub(crate) struct Presented {
     pub(super) prefix: String,
-    hash: [u8; 32],
+    hash: Fingerprint,
 }
 
 impl Fresh {
@@ -68,13 +68,13 @@ impl Presented {
         }
         Some(Self {
             prefix: prefix.to_owned(),
-            hash: sha256(text.as_bytes()),
+            hash: sha256(text.as_bytes()).into(),
         })
     }
 
     /// Whether it is the token `hash` was taken of; in constant time.
     pub(super) fn is(&self, hash: &[u8]) -> bool {
-        self.hash.as_slice().ct_eq(hash).into()
+        self.hash.is(hash).into()
     }
 }
 

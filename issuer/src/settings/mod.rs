@@ -57,6 +57,7 @@ pub struct Settings {
     pub(crate) status_list_size: u32,
     pub(crate) status_list_ttl: Duration,
     pub(crate) status_list_subscribers: u32,
+    pub(crate) status_list_address_subscribers: u32,
     pub(crate) audit_checkpoint_events: u32,
     pub(crate) audit_checkpoint_interval: Duration,
     pub(crate) idempotency_life: Duration,
@@ -263,6 +264,10 @@ impl Reader<'_> {
             status_list_subscribers: self.read("status_list_subscribers", |text| {
                 value::number(text, 0, 65_536)
             })?,
+            status_list_address_subscribers: self
+                .read("status_list_address_subscribers", |text| {
+                    value::number(text, 1, 65_536)
+                })?,
             audit_checkpoint_events: self.read("audit_checkpoint_events", |text| {
                 value::number(text, 1, 1_000_000)
             })?,

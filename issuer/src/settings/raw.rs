@@ -120,6 +120,8 @@ declare! {
     plain status_list_ttl = "QUEUE_ISSUER_STATUS_LIST_TTL" or "5s";
     /// Most verifiers that are told of new status lists at once; the others poll. 0 to 65536.
     plain status_list_subscribers = "QUEUE_ISSUER_STATUS_LIST_SUBSCRIBERS" or "1024";
+    /// Most of them from one client address, an IPv4 address or an IPv6 /64 (`trusted_proxies`). 1 to 65536.
+    plain status_list_address_subscribers = "QUEUE_ISSUER_STATUS_LIST_ADDRESS_SUBSCRIBERS" or "16";
     /// Where mail goes: `smtps://user:password@host`, `smtp://user:password@host:587?tls=required` (the default of `smtp:`), `smtp://127.0.0.1:25?tls=none` on loopback alone; without it or with `file:`, into `outbox/` of the data directory. User and password are percent-encoded.
     secret mail_url = "QUEUE_ISSUER_MAIL_URL" or "";
     /// Whom mail is from, `Name <local@domain>`; the name is what mails call the product. Required where mail goes to a server.

@@ -15,29 +15,34 @@ use axum::response::Sse;
 use axum::response::sse::{Event, KeepAlive, KeepAliveStream};
 use futures_util::stream::{self, Stream};
 use serde_json::json;
-use tokio::sync::{OwnedSemaphorePermit, watch};
+use tokio::sync::watch;
 
 use super::publisher::Published;
 use super::signed::SignedList;
+use super::subscribers::Place;
+use crate::app::Shared;
+use crate::clock::Clock;
 
 /// A subscription and the place it takes.
 struct Subscription {
     list: Published,
     draining: watch::Receiver<bool>,
-    _place: OwnedSemaphorePermit,
+    clock: Arc<dyn Clock>,
+    place: Place,
 }
 
-/// The stream of versions of `list`; it ends when the list is retired or the issuer drains.
+/// The stream of versions of `list`; it ends when the list is retired, the issuer drains, or it is old.
 pub(super) fn stream(
+    shared: &Shared,
     mut list: Published,
-    draining: watch::Receiver<bool>,
-    place: OwnedSemaphorePermit,
-) -> Sse<KeepAliveStream<impl Stream<Item = Result<Event, Infallible>>>> {
+    place: Place,
+) -> Sse<KeepAliveStream<impl Stream<Item = Result<Event, Infallible>> + use<>>> {
     list.mark_changed();
     let subscription = Subscription {
         list,
-        draining,
-        _place: place,
+        draining: shared.lists.draining(),
+        clock: Arc::clone(&shared.clock),
+        place,
     };
     let events = stream::unfold(subscription, async |mut subscription| {
         let event = subscription.next().await?;
@@ -48,9 +53,10 @@ pub(super) fn stream(
 
 impl Subscription {
     async fn next(&mut self) -> Option<Event> {
-        loop {
+        while self.clock.monotonic() < self.place.ends_at {
             tokio::select! {
                 _ = self.draining.wait_for(|draining| *draining) => return None,
+                () = tokio::time::sleep(LOOK) => continue,
                 changed = self.list.changed() => changed.ok()?,
             }
             let signed = self.list.borrow_and_update().clone();
@@ -58,6 +64,7 @@ impl Subscription {
                 return Some(event(&signed));
             }
         }
+        None
     }
 }
 
@@ -72,3 +79,5 @@ fn event(signed: &Arc<SignedList>) -> Event {
 
 /// Silence after which a comment tells both ends that the other is there.
 const ALIVE: Duration = Duration::from_secs(15);
+/// How often a silent stream looks whether it is old.
+const LOOK: Duration = Duration::from_secs(1);

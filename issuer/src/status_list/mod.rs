@@ -13,6 +13,7 @@ mod publisher;
 pub(crate) mod routes;
 mod signed;
 mod store;
+mod subscribers;
 
 use std::time::Duration;
 

@@ -13,14 +13,16 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use tokio::sync::{Notify, Semaphore, watch};
+use tokio::sync::{Notify, watch};
 
 use super::list::{Bits, StatusList};
 use super::signed::{SignedList, Stamp};
 use super::store::{self, ListRow};
+use super::subscribers::Subscribers;
 use super::{retire, uri};
 use crate::app::Shared;
 use crate::db::{DbError, Id};
+use crate::settings::Settings;
 use crate::telemetry;
 
 /// What is published, for whoever serves it.
@@ -29,7 +31,7 @@ pub(crate) struct Lists {
     wake: Notify,
     started: AtomicU64,
     finished: watch::Sender<u64>,
-    pub(super) subscribers: Arc<Semaphore>,
+    pub(super) subscribers: Arc<Subscribers>,
     draining: watch::Sender<bool>,
     /// Longest time a request waits for a pass: well within what it may take altogether.
     patience: Duration,
@@ -39,15 +41,16 @@ pub(crate) struct Lists {
 pub(super) type Published = watch::Receiver<Option<Arc<SignedList>>>;
 
 impl Lists {
-    pub(crate) fn new(subscribers: u32, request_timeout: Duration) -> Self {
-        let subscribers = usize::try_from(subscribers).unwrap_or(0);
+    pub(crate) fn new(settings: &Settings) -> Self {
+        let most = settings.status_list_subscribers;
+        let most_of_one = settings.status_list_address_subscribers;
         Self {
-            patience: request_timeout / 4,
+            patience: settings.request_timeout / 4,
             published: ArcSwap::default(),
             wake: Notify::new(),
             started: AtomicU64::new(0),
             finished: watch::Sender::new(0),
-            subscribers: Arc::new(Semaphore::new(subscribers)),
+            subscribers: Arc::new(Subscribers::new(most, most_of_one)),
             draining: watch::Sender::new(false),
         }
     }

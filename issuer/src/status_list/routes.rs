@@ -2,8 +2,6 @@
 //!
 //! Token Status List §8 and §9.
 
-use std::sync::Arc;
-
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
@@ -16,6 +14,7 @@ use crate::app::Shared;
 use crate::discovery::{Cacheable, cacheable};
 use crate::extract::{PathId, sha256};
 use crate::problem::{Problem, ProblemCode};
+use crate::rate_limit::ClientAddress;
 use crate::route_table::{RouteTable, routing};
 
 pub(crate) fn routes() -> RouteTable {
@@ -71,12 +70,15 @@ async fn list(
 }
 
 /// `GET /status-lists/{id}/events`: says when there is a newer version.
-async fn subscribe(State(shared): State<Shared>, PathId(id): PathId) -> Result<Response, Problem> {
+async fn subscribe(
+    State(shared): State<Shared>,
+    PathId(id): PathId,
+    address: ClientAddress,
+) -> Result<Response, Problem> {
     let published = shared.lists.find(id).await.ok_or_else(not_found)?;
-    let place = Arc::clone(&shared.lists.subscribers)
-        .try_acquire_owned()
-        .map_err(|_| Problem::new(ProblemCode::StatusListSubscribersFull))?;
-    let stream = events::stream(published, shared.lists.draining(), place);
+    let now = shared.clock.monotonic();
+    let place = shared.lists.subscribers.take(address, now)?;
+    let stream = events::stream(&shared, published, place);
     let headers = [
         (CACHE_CONTROL, HeaderValue::from_static("no-store")),
         (ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*")),

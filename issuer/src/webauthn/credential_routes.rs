@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::{CredentialRow, CredentialView, check_name, store};
 use crate::app::Shared;
 use crate::audit::{self, Event};
+use crate::customers::addresses;
 use crate::db::{Id, Tx};
 use crate::extract::{JsonBody, PathId};
 use crate::mail::{self, Mail};
@@ -117,7 +118,8 @@ async fn remove(
         name: gone.name,
         at: now.unix_seconds(),
     };
-    mail::notify(&shared, &mut tx, customer, &notice, now).await?;
+    let address = addresses::primary(&mut tx, customer).await?;
+    mail::notify(&shared, &mut tx, address.as_ref(), &notice, now).await?;
     tx.commit().await?;
     shared.outbox.wake();
     let encode = |bytes: &[u8]| URL_SAFE_NO_PAD.encode_to_string(bytes);

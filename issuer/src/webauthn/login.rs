@@ -19,7 +19,7 @@ use super::{CredentialRow, decoy, store};
 use crate::app::Shared;
 use crate::audit::{self, Actor, Event};
 use crate::browser::Page;
-use crate::customers::Email;
+use crate::customers::{Email, addresses};
 use crate::db::{Id, Tx};
 use crate::extract::JsonBody;
 use crate::mail::{self, Mail};
@@ -166,7 +166,8 @@ async fn sign_in(
             device: page.device.clone(),
             at: now.unix_seconds(),
         };
-        mail::notify(shared, tx, owner, &notice, now).await?;
+        let address = addresses::primary(tx, owner).await?;
+        mail::notify(shared, tx, address.as_ref(), &notice, now).await?;
     }
     Ok(opened)
 }

@@ -20,7 +20,7 @@ use crate::app::Shared;
 use crate::audit::{self, Actor, Event};
 use crate::browser::Page;
 use crate::clock::Timestamp;
-use crate::customers::{self, Email, NewCustomer, check_display_name};
+use crate::customers::{self, Email, NewCustomer, addresses, check_display_name};
 use crate::db::{Id, Tx};
 use crate::extract::JsonBody;
 use crate::mail::{self, Mail};
@@ -247,7 +247,8 @@ async fn add(
         name: new.name.clone(),
         at: new.created_at.unix_seconds(),
     };
-    mail::notify(shared, &mut tx, new.customer, &notice, new.created_at).await?;
+    let address = addresses::primary(&mut tx, new.customer).await?;
+    mail::notify(shared, &mut tx, address.as_ref(), &notice, new.created_at).await?;
     tx.commit().await?;
     shared.outbox.wake();
     let location = format!("/api/v1/auth/webauthn/credentials/{}", new.id);

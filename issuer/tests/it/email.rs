@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use ::http::Method;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::harness::{Database, FakeClock, Issuer, eventually, on_both_engines};
 use crate::mailbox::{Mailbox, Page, body_without_instance, events, mails, signed_in};
@@ -25,20 +25,26 @@ on_both_engines! {
 }
 
 const ADA: &str = "ada@example.com";
+const PROOFS: &str = "/api/v1/auth/email/verification";
+
+/// An issuer, its mail, and the customer whose address is [`ADA`].
+async fn with_ada(database: &Database) -> (Issuer, Mailbox, String) {
+    let issuer = Issuer::start(database).await;
+    let customer = issuer.customer(ADA).await;
+    (issuer, Mailbox::of(database), customer)
+}
+
+/// What somebody sends who lost every passkey.
+fn recover(email: &str) -> Value {
+    json!({ "purpose": "recover", "email": email })
+}
 
 async fn address_is_verified(database: Database) {
-    let issuer = Issuer::start(&database).await;
-    let mailbox = Mailbox::of(&database);
-    let customer = issuer.customer(ADA).await;
+    let (issuer, mailbox, customer) = with_ada(&database).await;
     let page = signed_in(&issuer, &database, &customer).await;
     let me = page.call(Method::GET, "/api/v1/auth/me", None).await;
     assert_eq!(me.expect(200)["email_verified"], false);
-    let asked = page
-        .post(
-            "/api/v1/auth/email/verification",
-            json!({ "purpose": "verify" }),
-        )
-        .await;
+    let asked = page.post(PROOFS, json!({ "purpose": "verify" })).await;
     let waiting = asked.expect(202);
     assert_eq!(waiting["expires_in"], 600);
     assert_eq!(waiting.as_object().unwrap().len(), 2);
@@ -60,9 +66,7 @@ async fn address_is_verified(database: Database) {
 
 /// Hazard I21.
 async fn verification_failed_tells_nothing(database: Database) {
-    let issuer = Issuer::start(&database).await;
-    let mailbox = Mailbox::of(&database);
-    let customer = issuer.customer(ADA).await;
+    let (issuer, mailbox, customer) = with_ada(&database).await;
     let eve = issuer.customer("eve@example.com").await;
     let page = signed_in(&issuer, &database, &customer).await;
     let id = page.ask(json!({ "purpose": "verify" })).await;
@@ -72,9 +76,7 @@ async fn verification_failed_tells_nothing(database: Database) {
     let foreign = issuer.mint(&eve).await.expect(201);
     let token = |minted: &serde_json::Value| minted["access_token"].as_str().unwrap().to_owned();
     let other_browser = Page::new(&issuer);
-    other_browser
-        .ask(json!({ "purpose": "recover", "email": "no@example.com" }))
-        .await;
+    other_browser.ask(recover("no@example.com")).await;
     let unknown = "01a20b00-94db-741f-9219-ec14c43ddf3b";
     let refused = [
         page.show(&id, wrong).await,
@@ -100,11 +102,9 @@ async fn verification_failed_tells_nothing(database: Database) {
 }
 
 async fn verification_failed_once_the_code_is_ten_minutes_old(database: Database) {
-    let issuer = Issuer::start(&database).await;
-    let mailbox = Mailbox::of(&database);
-    issuer.customer(ADA).await;
+    let (issuer, mailbox, _) = with_ada(&database).await;
     let page = Page::new(&issuer);
-    let ask = json!({ "purpose": "recover", "email": ADA });
+    let ask = recover(ADA);
     let id = page.ask(ask.clone()).await;
     let code = mailbox.code(ADA).await;
     issuer.clock.advance(Duration::from_secs(600));
@@ -125,11 +125,9 @@ async fn attempts(database: &Database) -> i64 {
 
 /// Hazard I25.
 async fn tries_are_counted_and_end(database: Database) {
-    let issuer = Issuer::start(&database).await;
-    let mailbox = Mailbox::of(&database);
-    issuer.customer(ADA).await;
+    let (issuer, mailbox, _) = with_ada(&database).await;
     let page = Page::new(&issuer);
-    let ask = json!({ "purpose": "recover", "email": ADA });
+    let ask = recover(ADA);
     let id = page.ask(ask.clone()).await;
     let code = mailbox.code(ADA).await;
     for tried in 1..=5 {
@@ -157,13 +155,9 @@ async fn tries_are_counted_and_end(database: Database) {
 const SUSPEND: &str = "UPDATE queue_customers SET state = 'suspended', suspended_at = created_at";
 
 async fn code_is_spent_once_of_many_at_once(database: Database) {
-    let issuer = Issuer::start(&database).await;
-    let mailbox = Mailbox::of(&database);
-    issuer.customer(ADA).await;
+    let (issuer, mailbox, _) = with_ada(&database).await;
     let page = Page::new(&issuer);
-    let id = page
-        .ask(json!({ "purpose": "recover", "email": ADA }))
-        .await;
+    let id = page.ask(recover(ADA)).await;
     let code = mailbox.code(ADA).await;
     let show = || page.show(&id, &code);
     let (a, b, c, d) = tokio::join!(show(), show(), show(), show());
@@ -174,16 +168,12 @@ async fn code_is_spent_once_of_many_at_once(database: Database) {
 }
 
 async fn new_code_voids_the_one_before(database: Database) {
-    let issuer = Issuer::start(&database).await;
-    let mailbox = Mailbox::of(&database);
-    issuer.customer(ADA).await;
+    let (issuer, mailbox, _) = with_ada(&database).await;
     let page = Page::new(&issuer);
-    let ask = json!({ "purpose": "recover", "email": ADA });
+    let ask = recover(ADA);
     let first = page.ask(ask.clone()).await;
     let code = mailbox.code(ADA).await;
-    let second = page
-        .ask(json!({ "purpose": "recover", "email": "ADA@Example.com" }))
-        .await;
+    let second = page.ask(recover("ADA@Example.com")).await;
     let newer = mailbox.code(ADA).await;
     for (id, code) in [(&first, &code), (&first, &newer), (&second, &code)] {
         // Once in 10^8 runs the two codes are the same.
@@ -203,19 +193,19 @@ async fn codes_mailed_to_one_address_are_bounded(database: Database) {
     let clock = FakeClock::new();
     let issuer = Issuer::start_with(&database, &[], clock).await;
     issuer.customer(ADA).await;
-    let recover = json!({ "purpose": "recover", "email": ADA });
+    let ask = recover(ADA);
     let stranger = Page::new(&issuer);
     for asked in 1..=8 {
-        stranger.ask(recover.clone()).await;
+        stranger.ask(ask.clone()).await;
         assert_eq!(mails(&database, "verification_code").await, asked.min(5));
     }
     // Every one from a browser of its own: the stranger has left some for the owner.
     for asked in 6..=24 {
-        Page::new(&issuer).ask(recover.clone()).await;
+        Page::new(&issuer).ask(ask.clone()).await;
         assert_eq!(mails(&database, "verification_code").await, asked.min(20));
     }
     issuer.clock.advance(Duration::from_secs(3_600));
-    stranger.ask(recover).await;
+    stranger.ask(ask).await;
     assert_eq!(mails(&database, "verification_code").await, 21);
 }
 
@@ -227,9 +217,8 @@ async fn unknown_address_gets_the_same_answer(database: Database) {
     let suspend = format!("{SUSPEND} WHERE id = '{suspended}'");
     database.execute(&suspend).await.unwrap();
     let ask = async |email: &str| {
-        let body = json!({ "purpose": "recover", "email": email });
         let page = Page::new(&issuer);
-        let answer = page.post("/api/v1/auth/email/verification", body).await;
+        let answer = page.post(PROOFS, recover(email)).await;
         let id = answer.expect(202)["verification_id"]
             .as_str()
             .unwrap()
@@ -271,12 +260,11 @@ async fn verify_of_another_address_sends_nothing(database: Database) {
 async fn bearer_missing_where_nobody_is_signed_in(database: Database) {
     let issuer = Issuer::start(&database).await;
     let page = Page::new(&issuer);
-    let path = "/api/v1/auth/email/verification";
     for body in [
         json!({ "purpose": "verify", "email": ADA }),
         json!({ "purpose": "change", "email": ADA }),
     ] {
-        page.post(path, body)
+        page.post(PROOFS, body)
             .await
             .expect_problem(401, "bearer_missing");
     }
@@ -285,12 +273,11 @@ async fn bearer_missing_where_nobody_is_signed_in(database: Database) {
         json!({ "purpose": "other", "email": ADA }),
         json!({ "purpose": "recover", "email": ADA, "verified": true }),
     ] {
-        page.post(path, body)
+        page.post(PROOFS, body)
             .await
             .expect_problem(400, "request_malformed");
     }
-    let unsound = json!({ "purpose": "recover", "email": "a@b@c.de" });
-    page.post(path, unsound)
+    page.post(PROOFS, recover("a@b@c.de"))
         .await
         .expect_problem(422, "customer_email_invalid");
 }
@@ -298,10 +285,7 @@ async fn bearer_missing_where_nobody_is_signed_in(database: Database) {
 async fn origin_refused_without_a_page(database: Database) {
     let issuer = Issuer::start(&database).await;
     for (path, body) in [
-        (
-            "/api/v1/auth/email/verification",
-            json!({ "purpose": "recover", "email": ADA }),
-        ),
+        (PROOFS, recover(ADA)),
         (
             "/api/v1/auth/email/verification/01a20b00-94db-741f-9219-ec14c43ddf3b/confirm",
             json!({ "code": "00000000" }),
@@ -344,7 +328,7 @@ async fn email_is_never_set_by_the_profile(database: Database) {
 async fn expired_proofs_are_removed(database: Database) {
     let clock = FakeClock::new();
     let issuer = Issuer::start_with(&database, &[], clock.clone()).await;
-    let ask = json!({ "purpose": "recover", "email": ADA });
+    let ask = recover(ADA);
     Page::new(&issuer).ask(ask.clone()).await;
     clock.advance(Duration::from_secs(1));
     Page::new(&issuer).ask(ask).await;

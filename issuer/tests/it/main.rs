@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod alike;
 mod audit;
 mod audit_chain;
 mod audit_command;
@@ -52,6 +53,7 @@ mod sighting;
 mod smtp;
 mod status_list;
 mod status_list_life;
+mod status_list_subscribers;
 mod webauthn;
 mod webauthn_ended;
 mod webauthn_foreign;

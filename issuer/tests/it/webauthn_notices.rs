@@ -1,11 +1,14 @@
 //! What a customer is told by mail of its passkeys.
 
+use serde_json::json;
+
 use crate::browser::sign_up;
 use crate::harness::{Database, Issuer, on_both_engines};
 use crate::mailbox::mails;
 
 on_both_engines! {
     customer_is_told_of_a_device_it_never_used
+    notices_are_worth_sending_for_three_days
 }
 
 async fn customer_is_told_of_a_device_it_never_used(database: Database) {
@@ -26,4 +29,23 @@ async fn customer_is_told_of_a_device_it_never_used(database: Database) {
     browser.delete(&path).await.expect(200);
     assert_eq!(mails(&database, "passkey_added").await, 1);
     assert_eq!(mails(&database, "passkey_removed").await, 1);
+}
+
+async fn notices_are_worth_sending_for_three_days(database: Database) {
+    let issuer = Issuer::start(&database).await;
+    let mut browser = sign_up(&issuer, "ada@example.com").await;
+    browser.add_passkey("second").await.expect(201);
+    let codes = browser.post("/api/v1/auth/backup-codes", json!({})).await;
+    codes.expect(201);
+    let days = if database.is_postgres() {
+        "INTERVAL '3 days'"
+    } else {
+        "259200000000"
+    };
+    for kind in ["passkey_added", "backup_codes_made"] {
+        let lasting = format!(
+            "SELECT COUNT(*) FROM queue_outbox WHERE kind = '{kind}' AND expires_at = created_at + {days}"
+        );
+        assert_eq!(database.number(&lasting).await, 1, "{kind}");
+    }
 }

@@ -9,6 +9,7 @@ use axum::routing::{MethodFilter, MethodRouter};
 use http::Method;
 
 use crate::app::Shared;
+use crate::openapi::Operation;
 
 /// A route an issuer serves.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,11 +31,17 @@ pub enum Listener {
     Operators,
 }
 
+/// A route, and what it says of itself.
+pub(crate) struct Described {
+    pub(crate) route: Route,
+    pub(crate) operation: Option<Operation>,
+}
+
 /// Routes and their list.
 #[derive(Default)]
 pub(crate) struct RouteTable {
     router: Router<Shared>,
-    listed: Vec<(Method, String)>,
+    listed: Vec<(Listed, String)>,
 }
 
 impl RouteTable {
@@ -44,8 +51,8 @@ impl RouteTable {
 
     /// Serves `methods` at `path`.
     pub(crate) fn route(mut self, path: &str, methods: Methods) -> Self {
-        for method in methods.listed {
-            self.listed.push((method, path.to_owned()));
+        for listed in methods.listed {
+            self.listed.push((listed, path.to_owned()));
         }
         self.router = self.router.route(path, methods.router);
         self
@@ -64,11 +71,14 @@ impl RouteTable {
     }
 
     /// What is served, under `prefix`.
-    pub(crate) fn listing(&self, listener: Listener, prefix: &str) -> Vec<Route> {
-        let routes = self.listed.iter().map(|(method, path)| Route {
-            listener,
-            method: method.clone(),
-            path: format!("{prefix}{path}"),
+    pub(crate) fn listing(&self, listener: Listener, prefix: &str) -> Vec<Described> {
+        let routes = self.listed.iter().map(|(listed, path)| Described {
+            route: Route {
+                listener,
+                method: listed.method.clone(),
+                path: format!("{prefix}{path}"),
+            },
+            operation: listed.operation.clone(),
         });
         routes.collect()
     }
@@ -77,7 +87,12 @@ impl RouteTable {
 /// The handlers of one path, by method.
 pub(crate) struct Methods {
     router: MethodRouter<Shared>,
-    listed: Vec<Method>,
+    listed: Vec<Listed>,
+}
+
+struct Listed {
+    method: Method,
+    operation: Option<Operation>,
 }
 
 macro_rules! methods {
@@ -121,13 +136,24 @@ impl Methods {
         }
     }
 
+    /// What the handler named last takes and gives.
+    pub(crate) fn says(mut self, operation: Operation) -> Self {
+        if let Some(listed) = self.listed.last_mut() {
+            listed.operation = Some(operation);
+        }
+        self
+    }
+
     fn on<H: Handler<T, Shared>, T: 'static>(
         mut self,
         method: Method,
         filter: MethodFilter,
         handler: H,
     ) -> Self {
-        self.listed.push(method);
+        self.listed.push(Listed {
+            method,
+            operation: None,
+        });
         self.router = self.router.on(filter, handler);
         self
     }

@@ -8,6 +8,7 @@ use axum::response::{IntoResponse, Response};
 use http::HeaderValue;
 use http::header::CONTENT_TYPE;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::checkpoint::CheckpointView;
 use super::verify::{Report, VerifyError, verify};
@@ -15,21 +16,53 @@ use super::{export, store};
 use crate::app::Shared;
 use crate::caller::Caller;
 use crate::extract::{JsonBody, QueryOf};
+use crate::openapi::Operation;
 use crate::problem::{Problem, ProblemCode};
 use crate::route_table::{RouteTable, routing};
 
 pub(crate) fn routes() -> RouteTable {
     RouteTable::new()
-        .route("/audit/export", routing::get(lines))
-        .route("/audit/checkpoints", routing::get(checkpoints))
-        .route("/audit/verify", routing::post(check))
+        .route(
+            "/audit/export",
+            routing::get(lines).says(
+                Operation::new("exportAudit", "Gives the chain as JSON lines")
+                    .service(SCOPE)
+                    .query::<Behind>()
+                    .text("application/jsonl"),
+            ),
+        )
+        .route(
+            "/audit/checkpoints",
+            routing::get(checkpoints).says(
+                Operation::new(
+                    "listCheckpoints",
+                    "Lists the signed checkpoints of the chain",
+                )
+                .service(SCOPE)
+                .query::<Behind>()
+                .ok::<Checkpoints>(),
+            ),
+        )
+        .route(
+            "/audit/verify",
+            routing::post(check).says(
+                Operation::new("verifyAudit", "Verifies the chain and its checkpoints")
+                    .service(SCOPE)
+                    .optional_body::<VerifyChain>()
+                    .ok::<Report>(),
+            ),
+        )
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = ChainQuery)]
 struct Behind {
     /// Begin behind this place of the chain: how an export is taken up again.
+    #[schema(minimum = 0)]
     after: Option<i64>,
+    /// Not of an export, which is whole.
+    #[schema(minimum = 1, maximum = 100, default = 100)]
     limit: Option<i64>,
 }
 
@@ -48,7 +81,7 @@ async fn lines(
     Ok(([(CONTENT_TYPE, kind)], body).into_response())
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 struct Checkpoints {
     checkpoints: Vec<CheckpointView>,
     /// The `after` of the next page; absent on the last.
@@ -78,7 +111,7 @@ async fn checkpoints(
     Ok(Json(page).into_response())
 }
 
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct VerifyChain {
     /// A checkpoint that was kept elsewhere, as its compact JWS.

@@ -3,15 +3,19 @@
 //! **Invariant:** a page has 1 to 200 rows; another size is refused, never clamped.
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::is_name;
 use crate::problem::{Problem, ProblemCode};
 
 /// What the query says.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = RbacPageQuery)]
 pub(super) struct PageQuery {
+    #[schema(minimum = 1, maximum = 200, default = 50)]
     page_size: Option<i64>,
+    /// The `next_cursor` of the page before.
     cursor: Option<String>,
 }
 

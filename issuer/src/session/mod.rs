@@ -16,6 +16,7 @@ pub(crate) mod routes;
 mod store;
 
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::app::Shared;
 use crate::audit::Actor;
@@ -123,7 +124,8 @@ impl Holder {
 }
 
 /// A session as callers see it; the names are those of the verifier's `Session`.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, ToSchema)]
+#[schema(as = Session)]
 pub(crate) struct SessionView {
     session_id: Id,
     subject: Id,

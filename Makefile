@@ -92,8 +92,9 @@ vectors: setup
 setup:
 	.ci/setup test
 
+# Without a person there is a browser instead.
 setup-demo:
-	.ci/setup demo
+	.ci/setup demo $(if $(ONCE),browser)
 
 clean:
 	rm -rf target $(VENV) tests/foreign/node_modules

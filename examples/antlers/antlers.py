@@ -27,6 +27,7 @@ PAGES = Path(__file__).resolve().parent / "pages"
 def create_app(issuer: str, doors: dict[str, Backend]) -> Flask:
     """Return the service: the page, and `/session`, what each of `doors` says of the caller."""
     app = Flask(__name__, static_folder=None)
+    app.json.sort_keys = False  # type: ignore[attr-defined]
     policy = "; ".join(
         (
             "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'",

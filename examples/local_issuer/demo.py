@@ -1,7 +1,8 @@
 """The main job on this machine: mint a session, check it offline, see bad ones refused.
 
-Starts the issuer on its embedded default (SQLite) and the sidecar, plays one round, then stays up
-until Ctrl-C; `--once` ends after the round. `make demo` builds everything and runs it.
+Starts the issuer on its embedded default (SQLite), the sidecar and the page of Antlers, where a
+person makes a passkey in a browser; plays one round, then stays up until Ctrl-C. `--once` lets a
+headless Chromium be the person and ends after the round. `make demo` builds and runs it.
 """
 
 from __future__ import annotations
@@ -27,6 +28,10 @@ from typing import Any, NoReturn
 from queue_verifier import Verifier, VerifyError
 
 ROOT = Path(__file__).resolve().parents[2]
+sys.path.append(str(ROOT / "examples" / "antlers"))
+
+from chromium import chromium  # noqa: E402
+
 BINARIES = (ROOT / os.environ.get("CARGO_TARGET_DIR", "target")).resolve() / "debug"
 AUDIENCE = "raptor"
 
@@ -45,8 +50,11 @@ def free_port(preferred: int) -> int:
 
 
 ISSUER_PORT, OPS_PORT, SIDECAR_PORT = free_port(4100), free_port(4101), free_port(4140)
+PAGE_PORT = free_port(4180)
 ISSUER = f"http://localhost:{ISSUER_PORT}"
+OPERATORS = f"http://localhost:{OPS_PORT}"
 SIDECAR = f"http://127.0.0.1:{SIDECAR_PORT}"
+PAGE = f"http://localhost:{PAGE_PORT}"
 
 
 def main() -> int:
@@ -54,13 +62,13 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="Queue's main job, end to end")
     parser.add_argument("--once", action="store_true", help="end after the round")
     once: bool = parser.parse_args().once
-    service_token = secrets.token_urlsafe(32)
+    service_token, operator_token = secrets.token_urlsafe(32), secrets.token_urlsafe(32)
     # Whatever ends the demo, the stack below stops what it started.
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda *_: sys.exit(130))
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="queue-demo-")))
-        say("1", "starting the issuer (SQLite in a temporary folder) and the sidecar")
+        say("1", "starting the issuer (SQLite in a temporary folder), the sidecar and Antlers")
         start(
             stack,
             "queue-issuer",
@@ -71,7 +79,9 @@ def main() -> int:
                 "QUEUE_ISSUER_LISTEN": f"127.0.0.1:{ISSUER_PORT}",
                 "QUEUE_ISSUER_OPS_LISTEN": f"127.0.0.1:{OPS_PORT}",
                 "QUEUE_ISSUER_DATA_DIR": str(folder / "queue-data"),
+                "QUEUE_ISSUER_ORIGINS": PAGE,
                 "QUEUE_SERVICE_TOKEN_RAPTOR": service_token,
+                "QUEUE_SERVICE_TOKEN_OPS": operator_token,
             },
         )
         start(
@@ -84,19 +94,47 @@ def main() -> int:
                 "QUEUE_SIDECAR_AUDIENCE": AUDIENCE,
             },
         )
+        page = [sys.executable, str(ROOT / "examples" / "antlers" / "antlers.py")]
+        settings = {"QUEUE_BASE_URL": ISSUER, "QUEUE_SIDECAR_URL": SIDECAR, "PYTHONUNBUFFERED": "1"}
+        launch(stack, [*page, "--port", str(PAGE_PORT)], folder, settings, "Running on")
+        sign_up(once)
         customer, token = mint(service_token)
         show_good(token)
         show_refused(token)
         show_revoked(service_token, customer)
         print("\nEvery verdict above was made without asking the issuer.")
         if not once:
-            stay(service_token, token)
+            stay(service_token, operator_token, token, folder / "queue-data" / "outbox")
     return 0
+
+
+def sign_up(once: bool) -> None:
+    """Let a person make a passkey in a browser: you, or with `once` a headless Chromium."""
+    say("2", f"signing up with a passkey: {PAGE}")
+    if not once:
+        print(
+            "   Open it in your browser, make an account, and see both verifiers take its session."
+        )
+        print(
+            "   Mail of the issuer, codes in it, goes to files; their folder is named at the end."
+        )
+        return
+    with chromium() as browser:
+        browser.open(PAGE)
+        browser.click("[data-open=sign-up]")
+        browser.type("#sign-up [name=email]", "newcomer@example.com")
+        browser.click("#sign-up .primary")
+        browser.wait_for_text("#notice", "Your account is ready")
+        for door in ("sidecar", "python"):
+            browser.wait_for_text(f"#door-{door} .verdict", "valid")
+            seen = browser.text(f"#door-{door} dl").splitlines()
+            acr = seen[seen.index("signed in by") + 1]
+            show(door, f"valid, signed in by {acr}, read on the page")
 
 
 def mint(service_token: str) -> tuple[str, str]:
     """Create a customer and a session; return the customer's id and the access token."""
-    say("2", "minting: POST /api/v1/customers, POST /api/v1/service/sessions")
+    say("3", "minting: POST /api/v1/customers, POST /api/v1/service/sessions")
     email = f"customer-{secrets.token_hex(4)}@example.com"
     customer = post(f"{ISSUER}/api/v1/customers", service_token, {"email": email})
     minted = begin_session(service_token, customer["id"])
@@ -113,7 +151,7 @@ def begin_session(service_token: str, customer: str) -> Any:
 
 def show_good(token: str) -> None:
     """Check the token over HTTP and inside this process."""
-    say("3", "valid: over HTTP by the sidecar, in this process by queue_verifier")
+    say("4", "valid: over HTTP by the sidecar, in this process by queue_verifier")
     session = post(f"{SIDECAR}/v1/validate", token, None)
     show("sidecar", f"valid, subject {session['subject']}, roles {session['roles']}")
     with Verifier(ISSUER, AUDIENCE) as verifier:
@@ -125,7 +163,7 @@ def show_good(token: str) -> None:
 
 def show_refused(token: str) -> None:
     """Check a tampered token, and the good one at a later time."""
-    say("4", "refused: one bit of the claims changed")
+    say("5", "refused: one bit of the claims changed")
     header, payload, signature = token.split(".")
     swapped = "A" if payload[20] != "A" else "B"
     tampered = f"{header}.{payload[:20]}{swapped}{payload[21:]}.{signature}"
@@ -137,7 +175,7 @@ def show_refused(token: str) -> None:
         )
         expect("python", "signature_invalid", lambda: verifier.validate_session(tampered))
 
-    say("5", "refused: the good token, judged by a clock a minute past its `exp`")
+    say("6", "refused: the good token, judged by a clock a minute past its `exp`")
     later = expires_at + 60
     done = subprocess.run(
         [
@@ -158,7 +196,7 @@ def show_refused(token: str) -> None:
 
 def show_revoked(service_token: str, customer: str) -> None:
     """Revoke a session at the issuer; both doors hear of it."""
-    say("6", "refused: another session, revoked at the issuer, which pushes the news")
+    say("7", "refused: another session, revoked at the issuer, which pushes the news")
     token = begin_session(service_token, customer)["access_token"]
     with Verifier(ISSUER, AUDIENCE) as verifier:
         require(verifier.ready(10), "keys within 10 s")
@@ -190,12 +228,15 @@ def is_valid(check: Callable[[], object]) -> bool:
     return True
 
 
-def stay(service_token: str, token: str) -> NoReturn:
+def stay(service_token: str, operator_token: str, token: str, outbox: Path) -> NoReturn:
     """Print what to try, and stay until a signal."""
     command = f"{os.path.relpath(BINARIES)}/queue-sidecar doctor"
     print(f"""
 Try it (Ctrl-C ends the demo):
 
+  Antlers     {PAGE}/
+  operators   {OPERATORS}/   with the token {operator_token}
+  mail        {outbox}/   (codes that the issuer sends)
   keys        {ISSUER}/.well-known/jwks.json
   discovery   {ISSUER}/.well-known/openid-configuration
   issuer      {ISSUER}/   {ISSUER}/readyz
@@ -213,8 +254,16 @@ Try it (Ctrl-C ends the demo):
 
 def start(stack: ExitStack, program: str, folder: Path, env: Mapping[str, str]) -> None:
     """Start a program and wait until it listens; it is stopped with the stack."""
+    launch(stack, [str(BINARIES / program)], folder, env, "listening")
+
+
+def launch(
+    stack: ExitStack, command: list[str], folder: Path, env: Mapping[str, str], sign: str
+) -> None:
+    """Start a command and wait until it prints `sign`; it is stopped with the stack."""
+    program = Path(command[0] if len(command) == 1 else command[1]).name
     process = subprocess.Popen(
-        [str(BINARIES / program)],
+        command,
         env={"PATH": os.environ["PATH"], **env},
         cwd=folder,
         stdout=subprocess.PIPE,
@@ -229,7 +278,7 @@ def start(stack: ExitStack, program: str, folder: Path, env: Mapping[str, str]) 
     seen = []
     for line in process.stdout:
         seen.append(line)
-        if "listening" in line:
+        if sign in line:
             break
     else:
         sys.exit(f"{program} did not start:\n{''.join(seen)}")

@@ -25,12 +25,22 @@ pub(crate) struct Caller {
 }
 
 impl Caller {
-    /// The service `client`, authenticated by other means than a bearer token.
-    pub(crate) fn new(client: ServiceClient, parts: &Parts) -> Self {
-        Self {
+    /// The service `client`, which has proved itself, unless it calls too often.
+    ///
+    /// # Errors
+    /// `rate_limited`.
+    pub(crate) fn admit(
+        client: ServiceClient,
+        parts: &Parts,
+        shared: &Shared,
+    ) -> Result<Self, Problem> {
+        let address = ClientAddress::of(&parts.extensions, &parts.headers, shared)?;
+        let name = Some(client.client_id.as_str());
+        shared.limits.check(Class::Service, &address, name)?;
+        Ok(Self {
             client,
             request_id: RequestId::of(&parts.extensions),
-        }
+        })
     }
 
     /// The caller's name, as it appears in tokens and audit events.
@@ -78,11 +88,7 @@ impl FromRequestParts<Shared> for Caller {
             return Err(Problem::new(ProblemCode::ServiceTokenInvalid)
                 .challenge("Bearer error=\"invalid_token\""));
         };
-        let address = ClientAddress::from_request_parts(parts, shared).await?;
-        shared
-            .limits
-            .check(Class::Service, &address, Some(&client.client_id))?;
-        Ok(Self::new(client, parts))
+        Self::admit(client, parts, shared)
     }
 }
 

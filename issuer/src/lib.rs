@@ -11,6 +11,8 @@ mod app;
 mod audit;
 mod background;
 mod backup_codes;
+#[doc(hidden)]
+pub mod bench;
 mod browser;
 mod caller;
 pub mod cli;
@@ -35,7 +37,7 @@ mod request_id;
 mod route_table;
 mod router;
 mod secret;
-mod secrets;
+mod secret_source;
 mod service_token;
 mod session;
 pub mod settings;

@@ -18,7 +18,7 @@ use crate::customers::addresses;
 use crate::db::{Id, Tx};
 use crate::problem::{Problem, ProblemCode};
 use crate::request_id::RequestId;
-use crate::session::{self, ACR_PASSKEY, SessionRow};
+use crate::session::{self, ACR_PASSKEY, ACR_RECOVERY, SessionRow};
 
 /// A customer with a live session.
 #[derive(Debug, Clone)]
@@ -47,12 +47,23 @@ impl SignedIn {
 
     /// Refuses a customer who did not show a passkey within the last five minutes.
     pub(crate) fn require_recent_passkey(&self, shared: &Shared) -> Result<(), Problem> {
+        self.require_recent(shared, &[ACR_PASSKEY])
+    }
+
+    /// Refuses a customer who showed neither a passkey nor a recovery code within the last five minutes. For
+    /// making a passkey alone: whoever has lost every one comes back with a code, and needs the next.
+    pub(crate) fn require_recent_recovery(&self, shared: &Shared) -> Result<(), Problem> {
+        self.require_recent(shared, &[ACR_PASSKEY, ACR_RECOVERY])
+    }
+
+    fn require_recent(&self, shared: &Shared, acrs: &[&str]) -> Result<(), Problem> {
         let oldest = shared.clock.now().minus(RECENT);
-        if self.session.acr == ACR_PASSKEY && self.session.auth_time >= oldest {
+        if acrs.contains(&self.session.acr.as_str()) && self.session.auth_time >= oldest {
             return Ok(());
         }
         let challenge = format!(
-            "Bearer error=\"insufficient_user_authentication\", acr_values=\"{ACR_PASSKEY}\", max_age=\"{}\"",
+            "Bearer error=\"insufficient_user_authentication\", acr_values=\"{}\", max_age=\"{}\"",
+            acrs.join(" "),
             RECENT.as_secs()
         );
         Err(Problem::new(ProblemCode::InsufficientUserAuthentication)

@@ -33,6 +33,10 @@ class Build:
             self._bench("queue-issuer", "status_list"),
         )
 
+    def issuer(self) -> tuple[str, str]:
+        """Return the paths of what measures minting, and the issuer under load."""
+        return self._bench("queue-issuer", "mint"), self._bench("queue-issuer", "load")
+
     def jwt_simple(self) -> str:
         """Return the path of jwt-simple's program, which builds apart from the workspace."""
         folder = self._root / "tests/bench/jwt_simple"
@@ -69,10 +73,15 @@ class Build:
             command, cwd=self._root, check=True, stdout=subprocess.PIPE, text=True
         ).stdout
         messages = [json.loads(line) for line in output.splitlines()]
-        wanted = ("bench", "bin")
-        for message in messages:
-            if message.get("executable") and message["target"]["kind"][0] in wanted:
-                return str(message["executable"])
+        built = {
+            message["target"]["kind"][0]: str(message["executable"])
+            for message in messages
+            if message.get("executable")
+        }
+        # A benchmark comes with the package's program, where it has one.
+        for wanted in ("bench", "bin"):
+            if wanted in built:
+                return built[wanted]
         raise RuntimeError(f"{command} built no program")
 
     def _commit(self) -> str:

@@ -3,6 +3,7 @@
     python tests/bench/run.py            measure, print and write docs/reference/benchmarks.md
     python tests/bench/run.py --dry      measure and print
     python tests/bench/run.py --quick    few rounds and no memory run: does it work at all
+    python tests/bench/run.py --issuer   the section on the issuer alone, printed
 
 `make bench` builds what this needs. Every round times every subject once, so that a ratio is taken
 within one mood of the machine; what is quoted is the median of those ratios.
@@ -18,6 +19,7 @@ import sysconfig
 from pathlib import Path
 from typing import Any
 
+import issuer
 import page
 from child import Child
 from machine import Build
@@ -37,8 +39,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--dry", action="store_true", help="leave the page as it is")
     parser.add_argument("--quick", action="store_true", help="few rounds, no memory run")
+    parser.add_argument("--issuer", action="store_true", help="the issuer alone, printed")
     arguments = parser.parse_args()
     build = Build(ROOT, NODE)
+    if arguments.issuer:
+        print(issuer.section(*issuer.measure(*build.issuer(), quick=arguments.quick)))
+        return
     ours = build.benchmark()
     with Child([ours, "serve"]) as rust:
         fixture = rust.ready["fixture"]
@@ -54,6 +60,7 @@ def main() -> None:
     lists = tuple(output(program) for program in build.status_lists())
     text = page.render(names, rounds, memory, build.facts(), len(fixture["token"]))
     text += "\n" + page.status_lists(*lists)
+    text += "\n" + issuer.section(*issuer.measure(*build.issuer(), quick=arguments.quick))
     print(text)
     if not arguments.dry and not arguments.quick:
         (ROOT / "docs/reference/benchmarks.md").write_text(text, encoding="utf-8")

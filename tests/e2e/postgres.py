@@ -40,6 +40,11 @@ class Postgres:
         """Where the issuer finds it."""
         return f"postgres:///postgres?host={self._folder}&user=postgres"
 
+    @property
+    def pid(self) -> int:
+        """The process that every other of the server comes from."""
+        return self._server.pid
+
     def start(self) -> None:
         """Start the server, after a crash too, and wait until it answers."""
         program = [programs() / "postgres", "-D", self._data, "-k", self._folder]

@@ -10,6 +10,7 @@ use queue_tests::vectors::root;
 use queue_verifier::ErrorCode;
 
 const HAZARDS: usize = 44;
+const ISSUER_HAZARDS: usize = 57;
 /// What a row says where it has nothing to show.
 const OPEN: [&str; 2] = ["not yet: ", "not reachable here: "];
 
@@ -42,6 +43,7 @@ fn quoted(cell: &str) -> Vec<String> {
         .collect()
 }
 
+/// The rows about the verifier.
 fn rows() -> Vec<Row> {
     let text = read("docs/threat-model.md");
     let lines = text.lines().filter(|line| line.starts_with("| V"));
@@ -56,6 +58,28 @@ fn rows() -> Vec<Row> {
                 hazard: hazard.to_owned(),
                 files: quoted(stopped_by).into_iter().filter(is_path).collect(),
                 codes: quoted(codes),
+                proofs: proof_names(proof),
+                proof_text: proof.to_owned(),
+            }
+        })
+        .collect()
+}
+
+/// The rows about the issuer, which has no codes of a corpus to show.
+fn issuer_rows() -> Vec<Row> {
+    let text = read("docs/threat-model.md");
+    let lines = text.lines().filter(|line| line.starts_with("| I"));
+    lines
+        .map(|line| {
+            let cells: Vec<&str> = line.trim_matches('|').split(" | ").map(str::trim).collect();
+            let [hazard, _, answered_by, proof] = cells[..] else {
+                panic!("expected four cells: {line}");
+            };
+            let is_path = |name: &String| name.starts_with("issuer/src/");
+            Row {
+                hazard: hazard.to_owned(),
+                files: quoted(answered_by).into_iter().filter(is_path).collect(),
+                codes: Vec::new(),
                 proofs: proof_names(proof),
                 proof_text: proof.to_owned(),
             }
@@ -84,25 +108,45 @@ fn matches(pattern: &str, id: &str) -> bool {
     }
 }
 
-/// `file.rs::name` is a `#[test]` or `#[tokio::test]` function.
+/// `file.rs::name` is a test of the verifier.
 fn is_test(file: &str, name: &str) -> bool {
-    let candidates = [format!("tests/it/{file}"), format!("verifier/src/{file}")];
-    let sources = candidates
-        .iter()
-        .filter(|path| checkout().join(path).is_file());
-    sources.into_iter().any(|path| {
-        let text = read(path);
-        ["fn ", "async fn "].iter().any(|start| {
-            let heading = format!("{start}{name}() {{");
-            let is_attribute =
-                |line: &str| line.ends_with("test]") || line.starts_with("#[tokio::test(");
-            let mut before = "";
-            text.lines().any(|line| {
-                let is_found = line == heading && is_attribute(before);
-                before = line;
-                is_found
-            })
+    is_test_in(&["tests/it", "verifier/src"], file, name)
+}
+
+/// `file.rs::name` is a test of the issuer.
+fn is_issuer_test(file: &str, name: &str) -> bool {
+    is_test_in(&["issuer/tests/it", "issuer/src"], file, name)
+}
+
+/// One of `folders` has `file`, in which `name` is a `#[test]` or `#[tokio::test]` function, or is named in
+/// `on_both_engines!`.
+fn is_test_in(folders: &[&str], file: &str, name: &str) -> bool {
+    let paths = folders.iter().map(|folder| format!("{folder}/{file}"));
+    let mut texts = paths
+        .filter(|path| checkout().join(path).is_file())
+        .map(|path| read(&path));
+    texts.any(|text| has_attribute(&text, name) || is_listed(&text, name))
+}
+
+fn has_attribute(text: &str, name: &str) -> bool {
+    ["fn ", "async fn "].iter().any(|start| {
+        let heading = format!("{start}{name}() {{");
+        let is_attribute =
+            |line: &str| line.ends_with("test]") || line.starts_with("#[tokio::test(");
+        let mut before = "";
+        text.lines().map(str::trim_start).any(|line| {
+            let is_found = line == heading && is_attribute(before);
+            before = line;
+            is_found
         })
+    })
+}
+
+fn is_listed(text: &str, name: &str) -> bool {
+    let mut lists = text.split("on_both_engines! {\n").skip(1);
+    lists.any(|list| {
+        let names = list.lines().take_while(|line| *line != "}");
+        names.map(str::trim).any(|listed| listed == name)
     })
 }
 
@@ -111,11 +155,15 @@ fn every_hazard_has_one_row_in_order() {
     let found: Vec<String> = rows().into_iter().map(|row| row.hazard).collect();
     let expected: Vec<String> = (1..=HAZARDS).map(|number| format!("V{number}")).collect();
     assert_eq!(found, expected);
+    let found: Vec<String> = issuer_rows().into_iter().map(|row| row.hazard).collect();
+    let numbers = 1..=ISSUER_HAZARDS;
+    let expected: Vec<String> = numbers.map(|number| format!("I{number}")).collect();
+    assert_eq!(found, expected);
 }
 
 #[test]
 fn every_row_names_files_that_exist() {
-    for row in rows() {
+    for row in rows().into_iter().chain(issuer_rows()) {
         assert!(!row.files.is_empty(), "{} names no file", row.hazard);
         for file in row.files {
             assert!(checkout().join(&file).is_file(), "{}: {file}", row.hazard);
@@ -138,6 +186,28 @@ fn every_proof_exists_or_is_said_to_be_missing() {
                 Some((file, name)) => is_test(file, name),
                 None => ids.iter().any(|id| matches(proof, id)),
             };
+            assert!(
+                is_there,
+                "{} names {proof}, which does not exist",
+                row.hazard
+            );
+        }
+    }
+}
+
+#[test]
+fn every_proof_of_the_issuer_exists_or_is_said_to_be_missing() {
+    for row in issuer_rows() {
+        let says_open = OPEN.iter().any(|phrase| row.proof_text.contains(phrase));
+        assert!(
+            !row.proofs.is_empty() || says_open,
+            "{} has no proof",
+            row.hazard
+        );
+        for proof in &row.proofs {
+            let is_there = proof
+                .split_once("::")
+                .is_some_and(|(file, name)| is_issuer_test(file, name));
             assert!(
                 is_there,
                 "{} names {proof}, which does not exist",
@@ -185,7 +255,8 @@ fn every_test_that_the_prose_names_exists() {
     let mut count = 0;
     for name in named.iter().filter(is_form) {
         let is_there = if let Some((file, test)) = name.split_once(".rs::") {
-            is_test(&format!("{file}.rs"), test)
+            let file = format!("{file}.rs");
+            is_test(&file, test) || is_issuer_test(&file, test)
         } else if name.starts_with("tests/e2e/") {
             checkout().join(name).is_file()
         } else {

@@ -45,7 +45,7 @@ async function showMe() {
   address.textContent = me.email ?? "No e-mail address";
   if (me.email) {
     const badge = document.createElement("span");
-    badge.className = "badge";
+    badge.className = me.email_verified ? "badge" : "badge open";
     badge.textContent = me.email_verified ? "verified" : "not verified";
     address.append(" ", badge);
   }

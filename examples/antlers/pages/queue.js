@@ -52,7 +52,8 @@ export class Queue {
       const shown = await this.#show(asked, { mediation: "conditional", signal: stop.signal });
       return this.#signedIn(shown);
     } catch (error) {
-      if (error.name === "AbortError") return null;
+      // Nobody chose one, or another way in was taken.
+      if (["AbortError", "NotAllowedError"].includes(error.name)) return null;
       throw error;
     }
   }

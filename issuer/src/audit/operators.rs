@@ -1,4 +1,4 @@
-//! The operators' routes of the audit chain: `GET /api/v1/audit/export`, `GET /api/v1/audit/checkpoints`,
+//! The operators' routes of the audit chain: `GET /api/v1/audit/events`, `GET /api/v1/audit/export`, `GET /api/v1/audit/checkpoints`,
 //! `POST /api/v1/audit/verify`.
 
 use axum::Json;
@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::checkpoint::CheckpointView;
+use super::routes::{self, Asked};
 use super::verify::{Report, VerifyError, verify};
 use super::{export, store};
 use crate::app::Shared;
@@ -22,6 +23,15 @@ use crate::route_table::{RouteTable, routing};
 
 pub(crate) fn routes() -> RouteTable {
     RouteTable::new()
+        .route(
+            "/audit/events",
+            routing::get(events).says(
+                Operation::new("readAuditEvents", "Lists audit events, the newest first")
+                    .service(SCOPE)
+                    .query::<Asked>()
+                    .ok::<routes::Page<'_>>(),
+            ),
+        )
         .route(
             "/audit/export",
             routing::get(lines).says(
@@ -52,6 +62,16 @@ pub(crate) fn routes() -> RouteTable {
                     .ok::<Report>(),
             ),
         )
+}
+
+/// The same pages that services read on the public listener.
+async fn events(
+    State(shared): State<Shared>,
+    caller: Caller,
+    QueryOf(asked): QueryOf<Asked>,
+) -> Result<Response, Problem> {
+    caller.require(SCOPE)?;
+    routes::page(&shared, asked).await
 }
 
 #[derive(Debug, Deserialize, ToSchema)]

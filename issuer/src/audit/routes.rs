@@ -55,7 +55,7 @@ pub(crate) fn routes() -> RouteTable {
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = AuditQuery)]
-struct Asked {
+pub(super) struct Asked {
     #[schema(format = "uuid")]
     customer_id: Option<String>,
     #[schema(max_length = 128)]
@@ -74,7 +74,7 @@ struct Asked {
 
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = AuditEvents)]
-struct Page<'a> {
+pub(super) struct Page<'a> {
     events: Vec<EventView<'a>>,
     /// Where the next page, of older events, begins; absent on the last.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -87,6 +87,11 @@ async fn list(
     QueryOf(asked): QueryOf<Asked>,
 ) -> Result<Response, Problem> {
     caller.require("audit:read")?;
+    page(&shared, asked).await
+}
+
+/// One page of events, newest first, for whoever may read them.
+pub(super) async fn page(shared: &Shared, asked: Asked) -> Result<Response, Problem> {
     let limit = asked.limit.unwrap_or(DEFAULT_LIMIT);
     if !(1..=MAX_LIMIT).contains(&limit) {
         return Err(refuse("expected a limit from 1 to 100"));

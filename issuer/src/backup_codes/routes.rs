@@ -12,9 +12,11 @@ use super::store;
 use crate::app::Shared;
 use crate::browser::Page;
 use crate::clock::Timestamp;
+use crate::customers::Email;
 use crate::extract::JsonBody;
 use crate::openapi::Operation;
 use crate::problem::{Problem, ProblemCode};
+use crate::rate_limit::Class;
 use crate::request_id::RequestId;
 use crate::route_table::{RouteTable, routing};
 use crate::router::created;
@@ -115,8 +117,13 @@ async fn verify(
     request_id: RequestId,
     body: JsonBody<Verify>,
 ) -> Result<Response, Problem> {
+    let email = &body.value.email;
+    // What is no address is somebody's account all the same.
+    let account = Email::parse(email).map_or_else(|_| email.clone(), |email| email.normalised);
+    let limits = &shared.limits;
+    limits.check(Class::Auth, &page.address, Some(&account))?;
     let attempt = Attempt {
-        email: &body.value.email,
+        email,
         code: &body.value.code,
         device: &page.device,
         request_id: &request_id,

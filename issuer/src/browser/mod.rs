@@ -16,12 +16,14 @@ use http::{HeaderMap, HeaderName};
 
 use crate::app::Shared;
 use crate::problem::{Problem, ProblemCode};
+use crate::rate_limit::ClientAddress;
 
-/// Proof that a page of ours sent the request, with the device it runs on.
+/// Proof that a page of ours sent the request, with the device it runs on and the address it comes from.
 #[derive(Debug, Clone)]
 pub(crate) struct Page {
     /// The browser and its system, as people know them.
     pub(crate) device: String,
+    pub(crate) address: ClientAddress,
 }
 
 impl FromRequestParts<Shared> for Page {
@@ -48,6 +50,7 @@ impl FromRequestParts<Shared> for Page {
         let agent = one(headers, &http::header::USER_AGENT).unwrap_or_default();
         Ok(Self {
             device: device(agent),
+            address: ClientAddress::from_request_parts(parts, shared).await?,
         })
     }
 }

@@ -11,8 +11,10 @@ pub(crate) mod store;
 use serde::{Deserialize, Deserializer, Serialize};
 use utoipa::ToSchema;
 
+use crate::app::Shared;
+use crate::audit::{self, Actor, Event};
 use crate::clock::Timestamp;
-use crate::db::Id;
+use crate::db::{DbError, Id, Tx};
 use crate::problem::{Problem, ProblemCode};
 
 /// An e-mail address: as its owner writes it, and as it is compared.
@@ -84,6 +86,28 @@ impl Customer {
     pub(crate) fn display_name(&self) -> Option<&str> {
         self.display_name.as_deref()
     }
+}
+
+/// The customer `id`.
+pub(crate) async fn find(shared: &Shared, id: Id) -> Result<Customer, Problem> {
+    let customer = store::find(&shared.db, id).await?;
+    customer.ok_or_else(|| Problem::new(ProblemCode::CustomerNotFound))
+}
+
+/// Makes `new` and writes the event; false when the address is taken, and nothing may be kept.
+pub(crate) async fn make(tx: &mut Tx, new: &NewCustomer, actor: &Actor) -> Result<bool, DbError> {
+    if !store::insert(tx, new).await? {
+        return Ok(false);
+    }
+    let id = new.id.to_string();
+    let event = Event {
+        action: "customer.created",
+        customer: Some(new.id),
+        target_kind: "customer",
+        target_id: &id,
+    };
+    audit::record(tx, actor, &event, new.now).await?;
+    Ok(true)
 }
 
 /// A customer about to be made.

@@ -11,7 +11,6 @@ use utoipa::ToSchema;
 use super::lifecycle::{self, Standing};
 use super::{Customer, Email, NewCustomer, check_display_name, given, store};
 use crate::app::Shared;
-use crate::audit::{self, Event};
 use crate::caller::Caller;
 use crate::db::Id;
 use crate::extract::{JsonBody, PathId, QueryOf};
@@ -221,17 +220,9 @@ async fn insert(
         let customer = store::find_in(&mut tx, id).await?.ok_or_else(missing)?;
         return Ok((customer, false));
     }
-    if !store::insert(&mut tx, new).await? {
+    if !super::make(&mut tx, new, &caller.actor()).await? {
         return Err(Problem::new(ProblemCode::CustomerEmailTaken));
     }
-    let id = new.id.to_string();
-    let event = Event {
-        action: "customer.created",
-        customer: Some(new.id),
-        target_kind: "customer",
-        target_id: &id,
-    };
-    audit::record(&mut tx, &caller.actor(), &event, new.now).await?;
     let customer = store::find_in(&mut tx, new.id).await?.ok_or_else(missing)?;
     tx.commit().await?;
     Ok((customer, true))

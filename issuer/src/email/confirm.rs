@@ -21,6 +21,7 @@ use crate::session::{self, open};
 use crate::signed_in::SignedIn;
 use crate::status_list::PUBLISHED_WITHIN;
 use crate::telemetry;
+use crate::webauthn;
 
 /// A code, and where it comes from.
 pub(super) struct Shown<'a> {
@@ -173,7 +174,7 @@ async fn recover(
     let actor = Actor::customer(customer, shown.request_id);
     let mut ended = 0;
     if !address.is_verified {
-        store::remove_passkeys(&mut tx, customer).await?;
+        webauthn::remove_all(&mut tx, customer).await?;
         backup_codes::void(&mut tx, customer, now).await?;
         ended = session::end_all(&mut tx, customer, &actor, now, UNPROVED).await?;
         verify(&mut tx, proof, customer, now).await?;

@@ -22,6 +22,7 @@ use crate::db::Id;
 use crate::extract::{JsonBody, PathId};
 use crate::openapi::Operation;
 use crate::problem::{Problem, ProblemCode};
+use crate::rate_limit::Class;
 use crate::request_id::RequestId;
 use crate::route_table::{RouteTable, routing};
 use crate::session::open::OpenedView;
@@ -92,7 +93,7 @@ struct Waiting {
 
 async fn ask(
     State(shared): State<Shared>,
-    _page: Page,
+    page: Page,
     MaybeSignedIn(signed_in): MaybeSignedIn,
     Begun(begun): Begun,
     request_id: RequestId,
@@ -104,6 +105,7 @@ async fn ask(
     if email.is_none() && purpose != Purpose::Verify {
         return Err(Problem::new(ProblemCode::RequestMalformed).detail("expected an email"));
     }
+    charge(&shared, &page, email.as_ref(), signed_in.as_ref())?;
     let browser = begun.map_or_else(LoginTransaction::begin, Ok)?;
     let actor = signed_in
         .as_ref()
@@ -124,6 +126,19 @@ async fn ask(
     };
     let cookie = AppendHeaders([browser.set()]);
     Ok((StatusCode::ACCEPTED, cookie, Json(waiting)).into_response())
+}
+
+/// Charges the request to the address it names, or else to whom it is of.
+fn charge(
+    shared: &Shared,
+    page: &Page,
+    email: Option<&Email>,
+    signed_in: Option<&SignedIn>,
+) -> Result<(), Problem> {
+    let own = signed_in.map(|signed_in| signed_in.customer().to_string());
+    let named = email.map(|email| email.normalised.as_str());
+    let account = named.or(own.as_deref());
+    shared.limits.check(Class::Auth, &page.address, account)
 }
 
 /// Who the proof is for: nobody known yet when an account is recovered, whoever else is signed in.
@@ -160,6 +175,8 @@ async fn show(
     body: JsonBody<Show>,
 ) -> Result<Response, Problem> {
     let refuse = || Problem::new(ProblemCode::VerificationFailed);
+    let limits = &shared.limits;
+    limits.check(Class::Auth, &page.address, Some(&id.to_string()))?;
     let browser = begun.ok_or_else(refuse)?;
     let session = signed_in
         .as_ref()

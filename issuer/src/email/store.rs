@@ -167,16 +167,6 @@ pub(super) async fn void(
     Ok(())
 }
 
-/// Removes the passkeys of `customer`.
-pub(super) async fn remove_passkeys(tx: &mut Tx, customer: Id) -> Result<(), DbError> {
-    tx.execute(
-        "DELETE FROM queue_webauthn_credentials WHERE tenant_id = $1 AND customer_id = $2",
-        &[DEFAULT_TENANT.into(), customer.into()],
-    )
-    .await?;
-    Ok(())
-}
-
 /// Removes what expired before `before`.
 pub(super) async fn remove_expired(db: &Db, before: Timestamp) -> Result<(), DbError> {
     let mut tx = db.begin().await?;

@@ -47,6 +47,26 @@ pub(crate) struct Keyring {
     confirmed: AtomicU64,
 }
 
+impl KeySnapshot {
+    /// `key` alone, active, of no database.
+    pub(crate) fn of_one(
+        key: SigningKey,
+        issuer: &str,
+        audiences: &[String],
+        clock: &Arc<dyn Clock>,
+    ) -> Result<Self, KeyError> {
+        let set = PublishedSet::render(0, std::slice::from_ref(&key.public))?;
+        Ok(Self {
+            generation: 0,
+            check: Some(SelfCheck::new(issuer, audiences, set.as_str(), clock)?),
+            set,
+            active: Some(Arc::new(key)),
+            sweep_at: None,
+            open: HashMap::new(),
+        })
+    }
+}
+
 impl Keyring {
     #[expect(
         clippy::too_many_arguments,

@@ -28,7 +28,7 @@ impl FromRequestParts<Shared> for EndpointCaller {
         }
         let pair = basic(&parts.headers).ok_or(OauthError::invalid_client())?;
         let credential = prove(shared, &pair).await?;
-        Ok(Self(Caller::new(credential.client, parts)))
+        Ok(Self(Caller::admit(credential.client, parts, shared)?))
     }
 }
 

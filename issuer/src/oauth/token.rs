@@ -50,23 +50,26 @@ pub(super) async fn token(
         return Err(OauthError::invalid_request("expected a grant_type"));
     };
     let is_known = GRANT_TYPES.contains(&grant_type);
-    let credential = client::authenticate(&shared, &parts.headers, &form).await?;
+    let Credential { client, stored } =
+        client::authenticate(&shared, &parts.headers, &form).await?;
+    // Charged once it has proved itself: nobody else spends what is a service's.
+    let caller = Caller::admit(client.clone(), &parts, &shared)?;
     if !is_known {
         return Err(OauthError::refused(
             "unsupported_grant_type",
             "expected client_credentials",
         ));
     }
-    let scopes = scopes(&form, &credential.client)?;
+    let scopes = scopes(&form, &client)?;
     let grant = ServiceGrant {
         issuer: shared.settings.url.clone(),
         audience: audience(&shared, &form)?,
-        client_id: credential.client.client_id.clone(),
+        client_id: client.client_id,
         scopes: scopes.clone(),
         tenant: DEFAULT_TENANT,
-        stored: credential.stored,
+        stored,
     };
-    let (issued, expires_in) = issue(&shared, &parts, credential, grant).await?;
+    let (issued, expires_in) = issue(&shared, &caller, grant).await?;
     let body = TokenResponse {
         access_token: issued.jws,
         token_type: "Bearer",
@@ -80,13 +83,11 @@ pub(super) async fn token(
 /// Signs by the key that is active in the transaction that records it.
 async fn issue(
     shared: &Shared,
-    parts: &Parts,
-    credential: Credential,
+    caller: &Caller,
     grant: ServiceGrant,
 ) -> Result<(AccessToken, i64), OauthError> {
     let now = shared.clock.now();
     let life = shared.settings.token_life;
-    let caller = Caller::new(credential.client, parts);
     let mut tx = shared.db.begin().await?;
     let keys = shared.keys.as_of(&mut tx).await?;
     let work = move || token::service::issue(&keys, &grant, now, life);

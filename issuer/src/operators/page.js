@@ -74,12 +74,12 @@ function showVerifiers({ verifiers, keys }) {
   const { total, holding, behind, truncated } = verifiers;
   const newest = Math.max(...holding.map(({ generation }) => generation), 0);
   $("#verifiers .soft").textContent = total
-    ? `${total}${truncated ? " or more" : ""} verifiers ask for the key set; ${behind} do not hold the present one.`
+    ? `${total}${truncated ? " or more" : ""} verifiers ask for the key set; ${behind} have not proved that they hold the present one.`
     : "No verifier has asked for the key set lately.";
   const rows = [...holding].sort((a, b) => b.generation - a.generation).flatMap(({ generation, count, last_seen }) => {
     const bar = element("div", generation === newest ? "bar" : "bar behind");
     bar.style.width = `${(100 * count) / Math.max(1, total)}%`;
-    return [element("span", "", `generation ${generation}`), bar, element("span", "soft", `${count}, seen ${ago(last_seen)}`)];
+    return [element("span", "", generation ? `generation ${generation}` : "none proved yet"), bar, element("span", "soft", `${count}, seen ${ago(last_seen)}`)];
   });
   $("#verifiers .bars").replaceChildren(...rows);
 }
@@ -124,7 +124,7 @@ async function verify() {
   const found = await ask("POST", "audit/verify");
   $("#verdict").className = found.valid ? "good" : "bad";
   $("#verdict").textContent = found.valid
-    ? `Unbroken: ${found.events} events, ${found.checkpoints} signed checkpoints.`
+    ? `Unbroken: ${count(found.events, "event")}, ${count(found.checkpoints, "signed checkpoint")}.`
     : `Broken at ${found.first_bad_seq ?? "its end"}: ${found.code}.`;
   showAudit((await ask("GET", "audit/events?limit=50")).events);
 }
@@ -160,6 +160,8 @@ function id(text) {
 // The end of a time-ordered id tells it apart; of a thumbprint any part does.
 const short = (text) => (text.length > 20 ? `…${text.slice(-10)}` : text);
 const when = (seconds) => new Date(seconds * 1000).toLocaleString("en-GB", { dateStyle: "medium", timeStyle: "medium" });
+
+const count = (number, what) => `${number} ${what}${number === 1 ? "" : "s"}`;
 
 function ago(seconds) {
   const span = Date.now() / 1000 - seconds;

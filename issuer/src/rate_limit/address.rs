@@ -27,7 +27,7 @@ pub(crate) enum ClientAddress {
 
 impl ClientAddress {
     /// The client behind the peer of a request.
-    pub(super) fn of(
+    pub(crate) fn of(
         extensions: &Extensions,
         headers: &HeaderMap,
         shared: &Shared,

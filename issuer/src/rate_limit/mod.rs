@@ -116,8 +116,8 @@ impl Limits {
 
     /// Charges one request: to the address when no account is named, else to the pair and the account.
     ///
-    /// `account` is what the request names, in its one normal form: the normalised e-mail address, the
-    /// id of a session, the name of a calling service.
+    /// `account` is what the request names, in its one normal form: the normalised e-mail address, the user
+    /// handle or id of a passkey, the id of a proof or a session, the name of a calling service.
     pub(crate) fn check(
         &self,
         class: Class,

@@ -109,11 +109,11 @@ impl FromRequestParts<Shared> for RefreshToken {
 
 async fn refresh_token(
     State(shared): State<Shared>,
-    _page: Page,
+    page: Page,
     RefreshToken(token): RefreshToken,
     request_id: RequestId,
 ) -> Result<Response, Problem> {
-    let opened = refresh::refresh(&shared, token.as_deref(), &request_id).await?;
+    let opened = refresh::refresh(&shared, &page, token.as_deref(), &request_id).await?;
     Ok(opened.published(&shared).await)
 }
 

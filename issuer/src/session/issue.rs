@@ -48,7 +48,8 @@ pub(crate) async fn issue(
     if is_new {
         keep(&mut tx, caller, &session, now).await?;
     }
-    let Signed { token, opened_list } = sign(shared, &mut tx, &session, holder, now).await?;
+    let Signed { token, opened_list } =
+        sign(shared, &mut tx, &session, holder, is_new, now).await?;
     tx.commit().await?;
     if opened_list {
         shared.lists.settled(PUBLISHED_WITHIN).await;
@@ -144,9 +145,11 @@ pub(super) async fn sign(
     tx: &mut Tx,
     session: &SessionRow,
     holder: Holder,
+    is_new: bool,
     now: Timestamp,
 ) -> Result<Signed, Problem> {
-    let status = status_list::assign(tx, session.id, shared.list_shape(), now).await?;
+    let shape = shared.list_shape();
+    let status = status_list::assign(tx, session.id, is_new, shape, now).await?;
     let keys = shared.keys.as_of(tx).await?;
     let grant = grant(shared, session, holder, status.place);
     let life = shared.settings.token_life;

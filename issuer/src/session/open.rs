@@ -9,7 +9,7 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::issue::{self, Signed};
+use super::issue;
 use super::{
     ACR_PASSKEY, ACR_RECOVERY, Holder, SessionRow, SessionView, progress, refresh_token, store,
 };
@@ -103,8 +103,7 @@ pub(crate) async fn open(
     progress::begin(tx, &session, &salt, device).await?;
     audit_as(tx, &session, "session.opened", request_id, now).await?;
     let refresh_token = refresh_token::make(session.id, 1, &secrets.refresh_key(session.id, &salt));
-    let mut opened = again(shared, tx, session, holder, now).await?;
-    opened.is_new = true;
+    let opened = signed(shared, tx, session, holder, true, now).await?;
     Ok(opened.with_refresh_token(refresh_token))
 }
 
@@ -136,13 +135,24 @@ pub(super) async fn again(
     holder: Holder,
     now: Timestamp,
 ) -> Result<Opened, Problem> {
-    let Signed { token, opened_list } = issue::sign(shared, tx, &session, holder, now).await?;
+    signed(shared, tx, session, holder, false, now).await
+}
+
+async fn signed(
+    shared: &Shared,
+    tx: &mut Tx,
+    session: SessionRow,
+    holder: Holder,
+    is_new: bool,
+    now: Timestamp,
+) -> Result<Opened, Problem> {
+    let signed = issue::sign(shared, tx, &session, holder, is_new, now).await?;
     Ok(Opened {
         session,
-        token,
+        token: signed.token,
         refresh_token: None,
-        opened_list,
-        is_new: false,
+        opened_list: signed.opened_list,
+        is_new,
         now,
     })
 }

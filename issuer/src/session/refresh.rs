@@ -14,10 +14,11 @@ use super::refresh_token::{self, Claimed};
 use super::{SessionRow, store};
 use crate::app::Shared;
 use crate::audit::{self, Actor, Event};
-use crate::browser::cookies;
+use crate::browser::{Page, cookies};
 use crate::clock::Timestamp;
 use crate::db::Tx;
 use crate::problem::{Problem, ProblemCode};
+use crate::rate_limit::Class;
 use crate::request_id::RequestId;
 use crate::status_list::PUBLISHED_WITHIN;
 use crate::telemetry;
@@ -25,11 +26,16 @@ use crate::telemetry;
 /// Judges `token` and does what follows.
 pub(super) async fn refresh(
     shared: &Shared,
+    page: &Page,
     token: Option<&str>,
     request_id: &RequestId,
 ) -> Result<Opened, Problem> {
     let secrets = shared.secrets()?;
     let claimed = token.and_then(Claimed::parse).ok_or_else(refuse)?;
+    // Who is told to wait keeps the token.
+    let account = claimed.session.to_string();
+    let limits = &shared.limits;
+    limits.check(Class::Refresh, &page.address, Some(&account))?;
     let now = shared.clock.now();
     let mut tx = shared.db.begin().await?;
     let (session, holder) = store::hold(&mut tx, claimed.session)

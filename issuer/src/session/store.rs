@@ -71,10 +71,11 @@ pub(super) async fn hold(tx: &mut Tx, id: Id) -> Result<Option<(SessionRow, Hold
     let Some(holder) = holder(tx, session.customer).await? else {
         return Ok(None);
     };
-    // SQLite's write transaction is the lock already.
-    tx.fetch_all(HOLD, &[DEFAULT_TENANT.into(), id.into()])
+    // As it is once whoever held it before has committed; SQLite's write transaction is the lock already.
+    let row = tx
+        .fetch_optional(HOLD, &[DEFAULT_TENANT.into(), id.into()])
         .await?;
-    let session = find(tx, id).await?;
+    let session = row.as_ref().map(read).transpose()?;
     Ok(session.map(|session| (session, holder)))
 }
 
@@ -245,8 +246,9 @@ const NEWEST: &str = "
     ORDER BY s.id DESC LIMIT $2";
 
 const HOLD: Sql = Sql::each(
-    "SELECT id FROM queue_sessions WHERE tenant_id = $1 AND id = $2 FOR UPDATE",
-    "SELECT id FROM queue_sessions WHERE tenant_id = $1 AND id = $2",
+    "SELECT id, customer_id, audience, client_id, acr, amr, auth_time, created_at, expires_at, revoked_at
+     FROM queue_sessions WHERE tenant_id = $1 AND id = $2 FOR UPDATE",
+    FIND,
 );
 
 const HOLD_ALL: Sql = Sql::each(

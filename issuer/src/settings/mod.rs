@@ -5,13 +5,13 @@
 //! **Invariant:** no message and no `Debug` output contains the value of a secret.
 
 mod callers;
+mod given;
 mod limits;
 mod mail;
 mod pages;
 mod raw;
 mod value;
 
-use std::collections::BTreeMap;
 use std::fmt;
 use std::net::SocketAddr;
 use std::os::unix::fs::DirBuilderExt as _;
@@ -20,6 +20,7 @@ use std::time::Duration;
 
 pub(crate) use callers::CallerSettings;
 pub use callers::{DEFAULT_SCOPES, SCOPE_NAMES};
+use given::{Environment, read_file};
 pub(crate) use mail::{MailSettings, MailTarget, SmtpTarget, SmtpTls};
 pub use raw::{REFERENCE, RawSettings, Reference};
 
@@ -27,7 +28,7 @@ use crate::db::Target;
 use crate::flag::Flag;
 use crate::key::rotation::SHORTEST_LIFETIME;
 use crate::rate_limit::{ForwardedHeader, Rates, TrustedProxies};
-use crate::secrets::Source;
+use crate::secret_source::Source;
 
 /// What the issuer runs with; made by [`Settings::resolve`] or [`Settings::from_env`].
 pub struct Settings {
@@ -205,52 +206,6 @@ impl fmt::Debug for Settings {
             .entries(self.shown.iter().map(|(name, value)| (name, value)))
             .finish()
     }
-}
-
-/// The process environment, collected once in `main`.
-struct Environment(BTreeMap<String, String>);
-
-impl Environment {
-    fn get(&self, name: &str) -> Option<&str> {
-        self.0
-            .get(name)
-            .map(String::as_str)
-            .filter(|value| !value.is_empty())
-    }
-
-    fn with_prefix(&self, prefix: &str) -> BTreeMap<String, String> {
-        self.0
-            .iter()
-            .filter_map(|(name, value)| {
-                Some((name.strip_prefix(prefix)?.to_owned(), value.clone()))
-            })
-            .collect()
-    }
-
-    fn raw(&self) -> RawSettings {
-        let mut raw = RawSettings::default();
-        for key in REFERENCE {
-            // An empty variable counts as absent: compose files pass those for what is not set.
-            if let Some(value) = self.get(key.env) {
-                raw.set(key.name, value.to_owned());
-            }
-        }
-        raw
-    }
-}
-
-fn read_file(path: &Path) -> Result<RawSettings, SettingsError> {
-    let shown = path.display().to_string();
-    let text = std::fs::read_to_string(path).map_err(|error| {
-        SettingsError::new(&shown, format!("expected a readable file: {error}"))
-    })?;
-    toml::from_str(&text).map_err(|error| {
-        let line = error
-            .span()
-            .map_or(0, |span| text[..span.start].matches('\n').count() + 1);
-        // The message names the key; the excerpt that `Display` adds could show a secret.
-        SettingsError::new(format!("{shown}:{line}"), error.message())
-    })
 }
 
 struct Reader<'a> {

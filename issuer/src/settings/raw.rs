@@ -145,9 +145,9 @@ declare! {
     /// Most refreshes from one address, all sessions together. 1/h to 1000000/s.
     plain limit_refresh_address = "QUEUE_ISSUER_LIMIT_REFRESH_ADDRESS" or "600/m";
     /// Most refreshes of one session, from anywhere. 1/h to 1000000/s.
-    plain limit_refresh_account = "QUEUE_ISSUER_LIMIT_REFRESH_ACCOUNT" or "60/m";
+    plain limit_refresh_account = "QUEUE_ISSUER_LIMIT_REFRESH_ACCOUNT" or "240/m";
     /// Most refreshes of one session from one address. 1/h to 1000000/s.
-    plain limit_refresh_pair = "QUEUE_ISSUER_LIMIT_REFRESH_PAIR" or "30/m";
+    plain limit_refresh_pair = "QUEUE_ISSUER_LIMIT_REFRESH_PAIR" or "120/m";
     /// Most requests from one address to `/api/v1`, all callers together. 1/h to 1000000/s.
     plain limit_service_address = "QUEUE_ISSUER_LIMIT_SERVICE_ADDRESS" or "2000/s";
     /// Most requests of one calling service. 1/h to 1000000/s.

@@ -58,7 +58,9 @@ pub(crate) struct Shape {
     pub(crate) longest: Duration,
 }
 
-/// The place of `session`, which gets one if it has none.
+/// The place of `session`, which gets one if it has none; a new session has none.
+///
+/// Most sessions are new and most tries succeed, so the first is one statement.
 ///
 /// Sixteen taken places in a row say that the list is filled to about a half, without anyone having
 /// counted: with n places that happens first at a share of about (17/n)^(1/17). Then the next list is
@@ -66,10 +68,16 @@ pub(crate) struct Shape {
 pub(crate) async fn assign(
     tx: &mut Tx,
     session: Id,
+    is_new: bool,
     shape: Shape,
     now: Timestamp,
 ) -> Result<Assigned, Problem> {
-    if let Some(place) = store::place(tx, session).await? {
+    let known = if is_new {
+        store::take_any(tx, session, random()?).await?
+    } else {
+        store::place(tx, session).await?
+    };
+    if let Some(place) = known {
         let opened = false;
         return Ok(Assigned { place, opened });
     }
@@ -120,12 +128,16 @@ fn uri(issuer: &str, list: Id) -> String {
     format!("{issuer}/status-lists/{list}")
 }
 
-/// A random place; `size` is small beside 2^64, so that no place is likelier than another by more than 2^-40.
+/// A random place; `size` is small beside 2^63, so that no place is likelier than another by more than 2^-40.
 fn random_below(size: i64) -> Result<i64, Problem> {
+    Ok(random()? % size.max(1))
+}
+
+/// A random number of 63 bits.
+fn random() -> Result<i64, Problem> {
     let mut random = [0_u8; 8];
     rand::fill(&mut random).map_err(Problem::fault)?;
-    let size = u64::try_from(size).unwrap_or(1).max(1);
-    Ok(i64::try_from(u64::from_be_bytes(random) % size).unwrap_or(0))
+    Ok(i64::from_be_bytes(random) & i64::MAX)
 }
 
 /// Taken places in a row after which a list is full enough.

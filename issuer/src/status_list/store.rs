@@ -27,13 +27,32 @@ pub(super) async fn place(tx: &mut Tx, session: Id) -> Result<Option<Place>, DbE
             &[DEFAULT_TENANT.into(), session.into()],
         )
         .await?;
-    row.map(|row| {
-        Ok(Place {
-            list: row.get("list_id")?,
-            idx: row.get("idx")?,
-        })
+    row.as_ref().map(read_place).transpose()
+}
+
+fn read_place(row: &Row) -> Result<Place, DbError> {
+    Ok(Place {
+        list: row.get("list_id")?,
+        idx: row.get("idx")?,
     })
-    .transpose()
+}
+
+/// Gives the session the place `random` falls on in the list that still has places, unless another session
+/// has it or there is no such list.
+pub(super) async fn take_any(
+    tx: &mut Tx,
+    session: Id,
+    random: i64,
+) -> Result<Option<Place>, DbError> {
+    let row = tx
+        .fetch_optional(
+            "INSERT INTO queue_session_statuses (tenant_id, session_id, list_id, idx)
+             SELECT tenant_id, $2, id, $3 % size FROM queue_status_lists WHERE tenant_id = $1 AND closed_at IS NULL
+             ON CONFLICT (tenant_id, list_id, idx) DO NOTHING RETURNING list_id, idx",
+            &[DEFAULT_TENANT.into(), session.into(), random.into()],
+        )
+        .await?;
+    row.as_ref().map(read_place).transpose()
 }
 
 /// Gives the session the place, unless another session has it.

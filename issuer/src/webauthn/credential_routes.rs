@@ -90,6 +90,7 @@ async fn rename(
     check_name(&name)?;
     let (customer, now) = (signed_in.customer(), shared.clock.now());
     let mut tx = shared.db.begin().await?;
+    signed_in.hold(&mut tx, &shared).await?;
     if !store::rename(&mut tx, customer, id, &name, now).await? {
         return Err(missing());
     }
@@ -126,7 +127,7 @@ async fn remove(
     let rp_id = shared.relying_party()?.id.clone();
     let customer = signed_in.customer();
     let mut tx = shared.db.begin().await?;
-    store::hold(&mut tx, customer).await?;
+    signed_in.hold(&mut tx, &shared).await?;
     let rows = store::of_customer_in(&mut tx, customer).await?;
     let (gone, kept): (Vec<CredentialRow>, Vec<CredentialRow>) =
         rows.into_iter().partition(|row| row.id == id);

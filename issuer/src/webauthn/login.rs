@@ -8,6 +8,7 @@
 use axum::Json;
 use axum::extract::State;
 use axum::response::{AppendHeaders, IntoResponse, Response};
+use base64_simd::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use webauthn_rs::prelude::{DiscoverableAuthentication, Passkey};
@@ -23,6 +24,7 @@ use crate::customers::Email;
 use crate::db::Id;
 use crate::extract::JsonBody;
 use crate::problem::{Problem, ProblemCode};
+use crate::rate_limit::Class;
 use crate::request_id::RequestId;
 use crate::session::open::{self, Opened, Shown};
 use crate::signed_in::{MaybeSignedIn, SignedIn};
@@ -104,6 +106,7 @@ pub(super) async fn verify(
     request_id: RequestId,
     body: JsonBody<Answer>,
 ) -> Result<Response, Problem> {
+    charge(&shared, &page, &body.value)?;
     let ceremony = match signed_in {
         Some(_) => Ceremony::StepUp,
         None => Ceremony::Login,
@@ -139,6 +142,19 @@ pub(super) async fn verify(
     }
     tx.commit().await?;
     Ok(opened.published(&shared).await)
+}
+
+/// Charges the try to whom the answer says it is of, or to the passkey it names. An answer that cannot be
+/// read tries nothing.
+fn charge(shared: &Shared, page: &Page, answer: &Answer) -> Result<(), Problem> {
+    let read = shared.relying_party()?.read_assertion(&answer.credential);
+    let Ok(assertion) = read else {
+        return Ok(());
+    };
+    let claimed = assertion.user_handle();
+    let account = URL_SAFE_NO_PAD.encode_to_string(claimed.unwrap_or(assertion.credential_id()));
+    let limits = &shared.limits;
+    limits.check(Class::Auth, &page.address, Some(&account))
 }
 
 /// The passkey that `answer` proves, as it is after this use.

@@ -14,9 +14,9 @@ mod client_data;
 pub(crate) mod credential_routes;
 mod decoy;
 mod login;
-pub(crate) mod register;
+mod register;
 pub(crate) mod related_origins;
-pub(crate) mod store;
+mod store;
 
 use serde::Serialize;
 
@@ -27,7 +27,7 @@ use utoipa::ToSchema;
 use crate::app::Shared;
 use crate::clock::Timestamp;
 use crate::customers::is_unprintable;
-use crate::db::Id;
+use crate::db::{DbError, Id, Tx};
 use crate::openapi::Operation;
 use crate::problem::{Problem, ProblemCode};
 use crate::route_table::{RouteTable, routing};
@@ -160,6 +160,12 @@ impl Shared {
             .as_ref()
             .ok_or_else(|| Problem::new(ProblemCode::SignInNotConfigured))
     }
+}
+
+/// Removes every passkey of `customer`; how many there were. For an address that its owner proves after
+/// somebody else had registered it: nothing of that somebody may go on signing in.
+pub(crate) async fn remove_all(tx: &mut Tx, customer: Id) -> Result<u64, DbError> {
+    store::remove_all(tx, customer).await
 }
 
 /// Refuses a name that is empty, longer than 100 characters, or could forge a line of text.

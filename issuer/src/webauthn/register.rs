@@ -21,8 +21,7 @@ use crate::app::Shared;
 use crate::audit::{self, Actor, Event};
 use crate::browser::Page;
 use crate::clock::Timestamp;
-use crate::customers::store as customers;
-use crate::customers::{Email, NewCustomer, check_display_name};
+use crate::customers::{self, Email, NewCustomer, check_display_name};
 use crate::db::{Id, Tx};
 use crate::extract::JsonBody;
 use crate::problem::{Problem, ProblemCode};
@@ -126,7 +125,7 @@ fn ask_anybody(shared: &Shared, ask: Ask) -> Result<Begun, Problem> {
 }
 
 async fn ask_customer(shared: &Shared, signed_in: &SignedIn, ask: Ask) -> Result<Begun, Problem> {
-    signed_in.require_recent_passkey(shared)?;
+    signed_in.require_recent_recovery(shared)?;
     if ask.email.is_some() || ask.display_name.is_some() {
         return Err(Problem::new(ProblemCode::RequestMalformed)
             .detail("expected nothing but a name for a further passkey"));
@@ -139,8 +138,7 @@ async fn ask_customer(shared: &Shared, signed_in: &SignedIn, ask: Ask) -> Result
     if known.len() >= usize::try_from(MOST_CREDENTIALS).unwrap_or(usize::MAX) {
         return Err(Problem::new(ProblemCode::WebauthnCredentialsFull));
     }
-    let customer = customers::find(&shared.db, id).await?;
-    let customer = customer.ok_or_else(|| Problem::new(ProblemCode::CustomerNotFound))?;
+    let customer = customers::find(shared, id).await?;
     let name = customer.email().unwrap_or(NAMELESS);
     let user = User {
         id,
@@ -184,7 +182,7 @@ pub(super) async fn verify(
 ) -> Result<Response, Problem> {
     let party = shared.relying_party()?;
     if let Some(signed_in) = &signed_in {
-        signed_in.require_recent_passkey(&shared)?;
+        signed_in.require_recent_recovery(&shared)?;
     }
     let ceremony = match signed_in {
         Some(_) => Ceremony::Add,
@@ -225,17 +223,9 @@ async fn sign_up(
         now: new.created_at,
     };
     let mut tx = shared.db.begin().await?;
-    if !customers::insert(&mut tx, &customer).await? {
+    if !customers::make(&mut tx, &customer, &actor).await? {
         return Err(failed());
     }
-    let id = customer.id.to_string();
-    let event = Event {
-        action: "customer.created",
-        customer: Some(customer.id),
-        target_kind: "customer",
-        target_id: &id,
-    };
-    audit::record(&mut tx, &actor, &event, customer.now).await?;
     bind(&mut tx, &actor, &new).await?;
     let opened = open::open(
         shared,
@@ -256,15 +246,15 @@ async fn add(
     new: CredentialRow,
 ) -> Result<Response, Problem> {
     let mut tx = shared.db.begin().await?;
+    signed_in.hold(&mut tx, shared).await?;
     bind(&mut tx, &signed_in.actor(), &new).await?;
     tx.commit().await?;
     let location = format!("/api/v1/auth/webauthn/credentials/{}", new.id);
     Ok(created(&location, &CredentialView::from(new)))
 }
 
-/// Binds `new` to its customer and writes the event.
+/// Binds `new` to its customer, whom the transaction made or holds, and writes the event.
 async fn bind(tx: &mut Tx, actor: &Actor, new: &CredentialRow) -> Result<(), Problem> {
-    store::hold(tx, new.customer).await?;
     match store::insert(tx, new).await? {
         Inserted::Yes => {}
         Inserted::Taken => return Err(Problem::new(ProblemCode::WebauthnCredentialTaken)),

@@ -2,7 +2,7 @@
 
 use super::{CredentialRow, MOST_CREDENTIALS, words};
 use crate::clock::Timestamp;
-use crate::db::{DEFAULT_TENANT, Db, DbError, Id, Row, Sql, Tx};
+use crate::db::{DEFAULT_TENANT, Db, DbError, Id, Row, Tx};
 use crate::webauthn::ceremony::Descriptor;
 
 /// What became of a new passkey.
@@ -15,15 +15,7 @@ pub(super) enum Inserted {
     Full,
 }
 
-/// Holds the customer's passkeys still until the transaction ends, by holding the customer.
-pub(super) async fn hold(tx: &mut Tx, customer: Id) -> Result<(), DbError> {
-    // SQLite's write transaction is the lock already.
-    tx.fetch_all(HOLD, &[DEFAULT_TENANT.into(), customer.into()])
-        .await?;
-    Ok(())
-}
-
-/// Binds a new passkey to its customer, whom [`hold`] holds.
+/// Binds a new passkey to its customer, whom the transaction holds.
 pub(super) async fn insert(tx: &mut Tx, new: &CredentialRow) -> Result<Inserted, DbError> {
     let rows = tx
         .fetch_all(
@@ -161,7 +153,7 @@ pub(super) async fn rename(
     Ok(changed == 1)
 }
 
-/// Removes the passkey `id` of `customer`, whom [`hold`] holds.
+/// Removes the passkey `id` of `customer`, whom the transaction holds.
 pub(super) async fn remove(tx: &mut Tx, customer: Id, id: Id) -> Result<(), DbError> {
     tx.execute(
         "DELETE FROM queue_webauthn_credentials WHERE tenant_id = $1 AND customer_id = $2 AND id = $3",
@@ -171,11 +163,8 @@ pub(super) async fn remove(tx: &mut Tx, customer: Id, id: Id) -> Result<(), DbEr
     Ok(())
 }
 
-/// Removes every passkey of `customer`; how many there were. For an address that its owner proves after
-/// somebody else had registered it: nothing of that somebody may go on signing in.
-#[expect(dead_code, reason = "called when an address is proved")]
-pub(crate) async fn remove_all(tx: &mut Tx, customer: Id) -> Result<u64, DbError> {
-    hold(tx, customer).await?;
+/// Removes every passkey of `customer`, whom the caller holds; how many there were.
+pub(super) async fn remove_all(tx: &mut Tx, customer: Id) -> Result<u64, DbError> {
     tx.execute(
         "DELETE FROM queue_webauthn_credentials WHERE tenant_id = $1 AND customer_id = $2",
         &[DEFAULT_TENANT.into(), customer.into()],
@@ -215,8 +204,3 @@ const BY_ADDRESS: &str = "
     FROM queue_customer_emails e
     JOIN queue_webauthn_credentials c ON c.tenant_id = e.tenant_id AND c.customer_id = e.customer_id
     WHERE e.tenant_id = $1 AND e.email_normalised = $2 ORDER BY c.created_at, c.slot";
-
-const HOLD: Sql = Sql::each(
-    "SELECT id FROM queue_customers WHERE tenant_id = $1 AND id = $2 FOR UPDATE",
-    "SELECT id FROM queue_customers WHERE tenant_id = $1 AND id = $2",
-);

@@ -6,11 +6,13 @@ use std::time::Duration;
 use ::http::Method;
 use serde_json::{Value, json};
 
+use crate::browser::{Browser, sign_up};
 use crate::harness::{Database, Issuer, on_both_engines};
 use crate::http::Answer;
 use crate::mailbox::{Mailbox, Page, body_without_instance, events, mails, set_cookie, signed_in};
 
 on_both_engines! {
+    who_lost_every_passkey_makes_the_next_one
     backup_codes_are_shown_once
     insufficient_user_authentication_to_make_codes
     backup_code_signs_in_once
@@ -194,4 +196,42 @@ async fn sets_made_at_once_leave_one(database: Database) {
     let page = signed_in(&issuer, &database, &customer).await;
     tokio::join!(make(&page), make(&page), make(&page));
     assert_eq!(database.number(LIVE).await, 10);
+}
+
+async fn who_lost_every_passkey_makes_the_next_one(database: Database) {
+    let issuer = Issuer::start(&database).await;
+    let mut lost = sign_up(&issuer, "ada@example.com").await;
+    let made = lost.post("/api/v1/auth/backup-codes", json!({})).await;
+    let code = made.expect(201)["codes"][0].clone();
+    let mut browser = Browser::new(&issuer);
+    let spent = json!({ "email": "ada@example.com", "code": code });
+    let back = browser
+        .post("/api/v1/auth/backup-codes/verify", spent)
+        .await;
+    back.expect(200);
+    browser.keep_token(&back);
+    // Recovery makes a passkey, and opens nothing else.
+    browser
+        .post("/api/v1/auth/backup-codes", json!({}))
+        .await
+        .expect_problem(401, "insufficient_user_authentication");
+    browser.add_passkey("the next").await.expect(201);
+    let again = browser.sign_in().await.expect(200);
+    assert_eq!(again["session"]["acr"], "urn:queue:acr:passkey-uv");
+
+    let mut late = Browser::new(&issuer);
+    let code = made.json()["codes"][1].clone();
+    let spent = json!({ "email": "ada@example.com", "code": code });
+    let back = late.post("/api/v1/auth/backup-codes/verify", spent).await;
+    late.keep_token(&back);
+    issuer.clock.advance(Duration::from_secs(301));
+    let refreshed = late.post("/api/v1/auth/token/refresh", json!({})).await;
+    late.keep_token(&refreshed);
+    let refused = late.add_passkey("too late").await;
+    refused.expect_problem(401, "insufficient_user_authentication");
+    assert!(
+        refused
+            .header("www-authenticate")
+            .contains("urn:queue:acr:recovery")
+    );
 }

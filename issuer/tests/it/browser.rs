@@ -58,29 +58,39 @@ impl Browser {
 
     /// Sends as a page at [`Browser::origin`] would, and keeps the cookies of the answer.
     pub(crate) async fn call(&mut self, method: Method, path: &str, body: Option<Value>) -> Answer {
-        let cookies: Vec<String> = self
-            .cookies
+        let headers = self.headers();
+        let headers: Vec<(&str, &str)> = headers
             .iter()
-            .map(|(name, value)| format!("{name}={value}"))
+            .map(|(name, value)| (name.as_str(), value.as_str()))
             .collect();
-        let cookies = cookies.join("; ");
-        let bearer = self.token.as_deref().map(crate::harness::bearer);
-        let mut headers = vec![
-            ("origin", self.origin.as_str()),
-            ("sec-fetch-site", "same-origin"),
-            ("x-queue-csrf", "1"),
-            ("user-agent", AGENT),
-        ];
-        if !cookies.is_empty() {
-            headers.push(("cookie", cookies.as_str()));
-        }
-        if let Some(bearer) = &bearer {
-            headers.push(("authorization", bearer.as_str()));
-        }
         let body = body.map(|body| body.to_string());
         let answer = send(self.to, request(method, path, &headers, body)).await;
         self.keep_cookies(&answer);
         answer
+    }
+
+    /// What goes with every request of the page.
+    pub(crate) fn headers(&self) -> Vec<(String, String)> {
+        let mut headers = vec![
+            ("origin", self.origin.clone()),
+            ("sec-fetch-site", "same-origin".to_owned()),
+            ("x-queue-csrf", "1".to_owned()),
+            ("user-agent", AGENT.to_owned()),
+        ];
+        let pairs = self.cookies.iter();
+        let cookies: Vec<String> = pairs
+            .map(|(name, value)| format!("{name}={value}"))
+            .collect();
+        if !cookies.is_empty() {
+            headers.push(("cookie", cookies.join("; ")));
+        }
+        if let Some(token) = &self.token {
+            headers.push(("authorization", crate::harness::bearer(token)));
+        }
+        let named = headers.into_iter();
+        named
+            .map(|(name, value)| (name.to_owned(), value))
+            .collect()
     }
 
     fn keep_cookies(&mut self, answer: &Answer) {

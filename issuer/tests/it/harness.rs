@@ -147,6 +147,10 @@ impl Database {
             ("QUEUE_SERVICE_TOKEN_VELVET", VELVET),
             ("QUEUE_SERVICE_TOKEN_OPS", OPS),
             ("FLAG_QUEUE_V1", "on"),
+            // Time stands still here, and tests try more than people do; tests of limits set their own.
+            ("QUEUE_ISSUER_LIMIT_AUTH_ADDRESS", "1000/s"),
+            ("QUEUE_ISSUER_LIMIT_AUTH_ACCOUNT", "1000/s"),
+            ("QUEUE_ISSUER_LIMIT_AUTH_PAIR", "1000/s"),
         ];
         let mut env: Vec<(String, String)> = Vec::new();
         for (name, value) in base.iter().chain(more) {
@@ -164,6 +168,20 @@ pub(crate) enum Held {
 }
 
 impl Held {
+    /// Does `sql` and lets the others go on.
+    pub(crate) async fn commit(&mut self, sql: &'static str) {
+        use sqlx::Executor as _;
+        let sql = sqlx::AssertSqlSafe(format!("{sql}; COMMIT"));
+        match self {
+            Self::Postgres(connection) => {
+                connection.execute(sqlx::raw_sql(sql)).await.unwrap();
+            }
+            Self::Sqlite(connection) => {
+                connection.execute(sqlx::raw_sql(sql)).await.unwrap();
+            }
+        }
+    }
+
     pub(crate) async fn release(self) {
         use sqlx::Connection as _;
         match self {

@@ -74,8 +74,13 @@ impl Seeded {
 
     /// The refresh token of `generation`.
     pub(crate) fn token(&self, generation: i64) -> String {
+        self.token_in(1, generation)
+    }
+
+    /// The same, in a format of another number.
+    pub(crate) fn token_in(&self, format: u8, generation: i64) -> String {
         let head = [
-            [1].as_slice(),
+            [format].as_slice(),
             &self.id,
             generation.to_be_bytes().as_slice(),
         ]

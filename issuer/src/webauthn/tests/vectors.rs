@@ -9,8 +9,8 @@ use serde_json::value::RawValue;
 use serde_json::{Value, json};
 use webauthn_rs::prelude::Passkey;
 
-use super::ceremony::{RelyingParty, User};
 use crate::db::Id;
+use crate::webauthn::ceremony::{RelyingParty, User};
 
 #[derive(Deserialize)]
 struct Case {

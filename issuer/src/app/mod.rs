@@ -3,6 +3,8 @@
 //! **Invariant:** settings, database, migrations and keys are sound before a port is bound.
 //! **Invariant:** no task outlives [`App::serve`]: listeners and the background are joined in it.
 
+mod opening;
+
 use std::convert::Infallible;
 use std::future::pending;
 use std::net::{SocketAddr, TcpListener};
@@ -12,21 +14,16 @@ use std::sync::Arc;
 use axum::Router;
 use axum_server::Handle;
 use hyper_util::rt::TokioTimer;
-use secrecy::ExposeSecret;
 use tokio::sync::Semaphore;
 
 use crate::audit;
 use crate::background;
 use crate::caller::Caller;
 use crate::clock::Clock;
-use crate::db::{Db, DbError, migrate};
+use crate::db::Db;
 use crate::health::ReadinessCache;
 use crate::idempotency::{Attempt, IdempotencyKey};
-use crate::key::bootstrap::{self, BootstrapError};
-use crate::key::material::SigningKey;
-use crate::key::rotation::Timing;
-use crate::key::sealing::Kek;
-use crate::key::{KeyError, Keyring};
+use crate::key::Keyring;
 use crate::mail::Outbox;
 use crate::rate_limit::Limits;
 use crate::router;
@@ -37,6 +34,8 @@ use crate::sighting::Sightings;
 use crate::status_list::{Lists, Publisher, Shape};
 use crate::telemetry::Metrics;
 use crate::webauthn::RelyingParty;
+
+pub(crate) use opening::{connect, database, key_error, open_existing};
 
 /// An issuer whose ports are bound and that does not answer yet.
 pub struct App {
@@ -155,7 +154,7 @@ impl App {
     /// # Errors
     /// See [`AppError`].
     pub async fn build(settings: Settings, clock: Arc<dyn Clock>) -> Result<Self, AppError> {
-        let (db, keys) = open(&settings, &clock).await?;
+        let (db, keys) = opening::open(&settings, &clock).await?;
         let services = ServiceTokens::new(&settings.callers)
             .map_err(|_| AppError::Keys("no randomness".to_owned()))?;
         if settings.callers.is_empty() {
@@ -270,107 +269,6 @@ impl App {
     }
 }
 
-/// Opens and migrates the database and makes sure there is a key; binds no port.
-async fn open(settings: &Settings, clock: &Arc<dyn Clock>) -> Result<(Db, Keyring), AppError> {
-    let configured = Configured::read(settings).await?;
-    let db = connect(settings).await?;
-    let applied = migrate::up(&db).await.map_err(|error| database(&error))?;
-    for migration in applied {
-        tracing::info!(
-            version = migration.version,
-            name = migration.name,
-            "migration applied"
-        );
-    }
-    let keys = configured.keyring(settings, clock, db.clone());
-    bootstrap::ensure(&keys)
-        .await
-        .map_err(|error| match error {
-            BootstrapError::Settings { key, what } => SettingsError::new(key, what).into(),
-            BootstrapError::Key(error) => key_error(&error),
-        })?;
-    keys.reload().await.map_err(|error| key_error(&error))?;
-    Ok((db, keys))
-}
-
-/// Opens a migrated database and its keys as they are, as the command line does: nothing is made.
-pub(crate) async fn open_existing(
-    settings: &Settings,
-    clock: &Arc<dyn Clock>,
-) -> Result<(Db, Keyring), AppError> {
-    let configured = Configured::read(settings).await?;
-    let db = connect(settings).await?;
-    let pending = migrate::pending(&db)
-        .await
-        .map_err(|error| database(&error))?;
-    if !pending.is_empty() {
-        return Err(AppError::Database(
-            "migrations are pending; run queue-issuer migrate up".to_owned(),
-        ));
-    }
-    let keys = configured.keyring(settings, clock, db.clone());
-    keys.reload().await.map_err(|error| key_error(&error))?;
-    Ok((db, keys))
-}
-
-/// Opens the database alone.
-pub(crate) async fn connect(settings: &Settings) -> Result<Db, AppError> {
-    if settings.has_sqlite() {
-        settings.make_data_dir()?;
-    }
-    Db::connect(&settings.database, settings.database_connections)
-        .await
-        .map_err(|error| database(&error))
-}
-
-/// The secrets behind the keys, fetched while nothing is open yet: one that is missing changes nothing.
-struct Configured {
-    configured: Vec<SigningKey>,
-    kek: Option<Kek>,
-}
-
-impl Configured {
-    async fn read(settings: &Settings) -> Result<Self, SettingsError> {
-        let configured = match &settings.signing_key {
-            Some(source) => {
-                let pem = source.read(SIGNING_KEY).await?;
-                SigningKey::from_pem(pem.expose_secret())
-                    .map_err(|error| SettingsError::new(SIGNING_KEY, error.to_string()))?
-            }
-            None => Vec::new(),
-        };
-        let kek = Kek::resolve(settings).await?;
-        Ok(Self { configured, kek })
-    }
-
-    fn keyring(self, settings: &Settings, clock: &Arc<dyn Clock>, db: Db) -> Keyring {
-        let timing = Timing {
-            jwks_max_age: settings.jwks_max_age,
-            refresh_allowance: settings.refresh_allowance,
-            leeway: settings.leeway,
-            token_life: settings.token_life,
-        };
-        Keyring::new(
-            db,
-            Arc::clone(clock),
-            self.kek,
-            self.configured,
-            timing,
-            settings.rsa_bits,
-            settings.url.clone(),
-            settings.audiences.clone(),
-        )
-    }
-}
-
-pub(crate) fn database(error: &DbError) -> AppError {
-    AppError::Database(crate::problem::chain(error))
-}
-
-pub(crate) fn key_error(error: &KeyError) -> AppError {
-    AppError::Keys(crate::problem::chain(error))
-}
-
 fn bind(address: SocketAddr) -> Result<(TcpListener, SocketAddr), AppError> {
     let listen = |source| AppError::Listen { address, source };
     let listener = TcpListener::bind(address).map_err(listen)?;
@@ -406,6 +304,5 @@ async fn listen(
         .map_err(failed)
 }
 
-const SIGNING_KEY: &str = "QUEUE_JWT_SIGNING_KEY (signing_key)";
 /// Longest head of a request.
 const MAX_HEAD: usize = 32 * 1024;

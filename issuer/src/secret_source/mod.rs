@@ -1,4 +1,4 @@
-//! Secrets: take the word of a setting, give where its secret is kept, and its text when it is needed.
+//! Secret source: takes the word of a setting, gives where its secret is kept, and its text when it is needed.
 //!
 //! A word is the secret itself, `file:/path`, or `ssm:/path`. Files are read when settings are resolved;
 //! a parameter of AWS SSM is only named then, and read before the database is opened, so that

@@ -121,6 +121,22 @@ impl FromRequestParts<Shared> for MaybeSignedIn {
     }
 }
 
+/// A request may come with a token that has run out, or whose session has: then it comes with none.
+#[derive(Debug, Clone)]
+pub(crate) struct StillSignedIn(pub(crate) Option<SignedIn>);
+
+impl FromRequestParts<Shared> for StillSignedIn {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, shared: &Shared) -> Result<Self, Problem> {
+        match MaybeSignedIn::from_request_parts(parts, shared).await {
+            Ok(MaybeSignedIn(signed_in)) => Ok(Self(signed_in)),
+            Err(problem) if problem.code() == ProblemCode::AccessTokenInvalid => Ok(Self(None)),
+            Err(problem) => Err(problem),
+        }
+    }
+}
+
 async fn live_session(shared: &Shared, token: &str) -> Result<Option<SessionRow>, Problem> {
     let keys = shared
         .keys

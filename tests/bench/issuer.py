@@ -16,6 +16,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "e2e"))
 from postgres import Postgres
 
 Phase = dict[str, Any]
+# Seconds that one program may take before something is wrong with it.
+LONGEST = 1_800
 
 
 def measure(mint: str, load: str, *, quick: bool) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -152,6 +154,6 @@ def _median(rounds: list[Phase], of: Any) -> float:
 
 
 def _output(*command: str) -> dict[str, Any]:
-    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
+    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, timeout=LONGEST)
     printed: dict[str, Any] = json.loads(done.stdout)
     return printed

@@ -60,8 +60,15 @@ def main() -> None:
     lists = tuple(output(program) for program in build.status_lists())
     text = page.render(names, rounds, memory, build.facts(), len(fixture["token"]))
     text += "\n" + page.status_lists(*lists)
+    # What was measured is kept, whatever becomes of the load on the issuer.
+    keep(text, arguments)
     text += "\n" + issuer.section(*issuer.measure(*build.issuer(), quick=arguments.quick))
+    keep(text, arguments)
     print(text)
+
+
+def keep(text: str, arguments: argparse.Namespace) -> None:
+    """Write the page, where the run is one that may."""
     if not arguments.dry and not arguments.quick:
         (ROOT / "docs/reference/benchmarks.md").write_text(text, encoding="utf-8")
 

@@ -27,6 +27,13 @@ async function enter() {
 }
 
 async function leave() {
+  queue.forget();
+  // What belongs to the customer leaves the page, not only the eye.
+  for (const part of document.querySelectorAll("#inside .list, #inside .shown, #inside dl, #who, #address")) {
+    part.replaceChildren();
+  }
+  for (const form of document.forms) form.reset();
+  forgetRecovery();
   for (const part of ["#inside", "#who", "#sign-out", "#codes .shown"]) $(part).hidden = true;
   $("#outside").hidden = false;
   for (const drawer of document.querySelectorAll(".drawer")) drawer.hidden = true;
@@ -211,8 +218,13 @@ onSubmit("#with-code", async ({ email, code }) => {
 });
 onSubmit("#recover", async ({ email, code }, form) => {
   if (recovery) {
-    await queue.confirmCode(recovery, code, { recovers: true });
-    recovery = null;
+    try {
+      await queue.confirmCode(recovery, code, { recovers: true });
+    } catch (error) {
+      // The next try is for a new code.
+      if (error.code === "verification_failed") forgetRecovery();
+      throw error;
+    }
     await enter();
     tell("You are in. Add a passkey for the next time.");
     return;
@@ -223,6 +235,12 @@ onSubmit("#recover", async ({ email, code }, form) => {
   form.elements.code.focus();
   tell("If there is an account with this address, a code is on its way.");
 });
+function forgetRecovery() {
+  recovery = null;
+  $("#recover-code").hidden = true;
+  $("#recover .primary").textContent = "Send a code";
+}
+
 onSubmit("#rename", async ({ name }) => {
   await queue.rename(name);
   await showMe();

@@ -25,6 +25,11 @@ export class Queue {
     return this.#token;
   }
 
+  // Forgets who is signed in; the cookie stays as it is.
+  forget() {
+    this.#token = null;
+  }
+
   // --- signing in
 
   async signUp(email, displayName) {
@@ -110,7 +115,8 @@ export class Queue {
   sessions = () => this.#own("GET", "auth/sessions");
   endSession = (id) => this.#own("DELETE", `auth/sessions/${id}`);
   passkeys = () => this.#own("GET", "auth/webauthn/credentials");
-  renamePasskey = (id, name) => this.#own("PATCH", `auth/webauthn/credentials/${id}`, { name });
+  renamePasskey = (id, name) =>
+    this.#afterStepUp(() => this.#own("PATCH", `auth/webauthn/credentials/${id}`, { name }));
   backupCodes = () => this.#own("GET", "auth/backup-codes");
   makeBackupCodes = () => this.#afterStepUp(() => this.#own("POST", "auth/backup-codes"));
   addPasskey = (name) => this.#afterStepUp(() => this.#register({ name }, { bearer: true }));
@@ -149,19 +155,26 @@ export class Queue {
     return answer;
   }
 
-  // A request that the cookie speaks for.
+  // A request that the cookie speaks for, or the access token too.
   #page(path, body = {}, { bearer = false } = {}) {
-    const headers = { "X-Queue-CSRF": "1" };
-    if (bearer && this.#token) headers.Authorization = `Bearer ${this.#token}`;
-    return this.#send("POST", path, body, { headers, credentials: "include" });
+    const send = () => {
+      const headers = { "X-Queue-CSRF": "1" };
+      if (bearer && this.#token) headers.Authorization = `Bearer ${this.#token}`;
+      return this.#send("POST", path, body, { headers, credentials: "include" });
+    };
+    return bearer ? this.#renewing(send) : send();
   }
 
-  // A request that the access token speaks for; one that has run out is replaced once.
-  async #own(method, path, body) {
-    const send = () => {
+  // A request that the access token speaks for.
+  #own(method, path, body) {
+    return this.#renewing(() => {
       const headers = { Authorization: `Bearer ${this.#token}` };
       return this.#send(method, path, body, { headers, credentials: "omit" });
-    };
+    });
+  }
+
+  // An access token that has run out is replaced once.
+  async #renewing(send) {
     try {
       return await send();
     } catch (error) {

@@ -72,7 +72,7 @@ impl Drop for Issuer {
 
 /// Of this benchmark alone.
 pub(crate) const SERVICE_TOKEN: &str = "queue-bench-service-token-queue-bench-service-token";
-const KEK: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
+const KEK: &str = "jsgKfbssMzHccbZ/8L1Rqg7gpY4OS8W7XxradgbR5Z4=";
 const LIMITS: [&str; 8] = [
     "AUTH_ADDRESS",
     "AUTH_ACCOUNT",

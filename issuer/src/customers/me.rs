@@ -70,6 +70,7 @@ async fn change(
     }
     let (id, now) = (signed_in.customer(), shared.clock.now());
     let mut tx = shared.db.begin().await?;
+    signed_in.hold(&mut tx, &shared).await?;
     if let Some(name) = name {
         store::rename(&mut tx, id, name.as_deref(), now).await?;
         let target = id.to_string();

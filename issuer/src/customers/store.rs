@@ -161,7 +161,7 @@ fn read(rows: &[Row]) -> Result<Option<Customer>, DbError> {
 }
 
 const HOLD: Sql = Sql::each(
-    "SELECT state FROM queue_customers WHERE tenant_id = $1 AND id = $2 FOR UPDATE",
+    "SELECT state FROM queue_customers WHERE tenant_id = $1 AND id = $2 FOR NO KEY UPDATE",
     "SELECT state FROM queue_customers WHERE tenant_id = $1 AND id = $2",
 );
 

@@ -139,7 +139,9 @@ const CODE_LIFE: Duration = Duration::from_secs(600);
 const MAX_ATTEMPTS: i64 = 5;
 /// How many codes are mailed within [`LIMITED`], for one purpose, to one address or on behalf of one
 /// customer.
-const MAX_MAILS: i64 = 5;
+const MAX_MAILS: i64 = 20;
+/// Of these, how many one browser may ask for: a stranger who asks leaves some for the owner.
+const MAX_MAILS_HERE: i64 = 5;
 const LIMITED: Duration = Duration::from_secs(3_600);
 
 #[cfg(test)]

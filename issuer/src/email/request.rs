@@ -5,7 +5,7 @@
 //! place another one runs.
 
 use super::store;
-use super::{CODE_LIFE, LIMITED, MAX_MAILS, Proof, Purpose, new_code};
+use super::{CODE_LIFE, LIMITED, MAX_MAILS, MAX_MAILS_HERE, Proof, Purpose, new_code};
 use crate::app::Shared;
 use crate::audit::{self, Actor, Event};
 use crate::customers::{Email, addresses};
@@ -37,8 +37,10 @@ pub(super) async fn request(shared: &Shared, asked: &Asked<'_>) -> Result<Id, Pr
     let recipient = recipient(shared, &mut tx, asked, &email).await?;
     let about = (asked.purpose, email.normalised.as_str());
     let customer = recipient.as_ref().map(|(customer, _)| *customer);
-    let mailed = store::mailed_since(&mut tx, about, customer, now.minus(LIMITED)).await?;
-    let recipient = recipient.filter(|_| mailed < MAX_MAILS);
+    let since = now.minus(LIMITED);
+    let mailed = store::mailed_since(&mut tx, about, customer, &asked.binding, since).await?;
+    let may_have = mailed.here < MAX_MAILS_HERE && mailed.in_all < MAX_MAILS;
+    let recipient = recipient.filter(|_| may_have);
     let proof = Proof {
         id: Id::new(now),
         customer: recipient.as_ref().map(|(customer, _)| *customer),

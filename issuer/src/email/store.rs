@@ -26,16 +26,25 @@ pub(super) async fn hold(tx: &mut Tx, normalised: &str) -> Result<(), DbError> {
     Ok(())
 }
 
+/// How many codes were mailed.
+pub(super) struct Mailed {
+    pub(super) in_all: i64,
+    /// Those that this browser asked for.
+    pub(super) here: i64,
+}
+
 /// How many codes were mailed for `purpose` since `since`, to the address or on behalf of `customer`.
 pub(super) async fn mailed_since(
     tx: &mut Tx,
     (purpose, normalised): (Purpose, &str),
     customer: Option<Id>,
+    binding: &[u8],
     since: Timestamp,
-) -> Result<i64, DbError> {
+) -> Result<Mailed, DbError> {
     let row = tx
         .fetch_optional(
-            "SELECT COUNT(*) AS mailed FROM queue_email_verifications
+            "SELECT COUNT(*) AS in_all, COUNT(CASE WHEN session_binding = $6 THEN 1 END) AS here
+             FROM queue_email_verifications
              WHERE tenant_id = $1 AND purpose = $2 AND created_at > $3 AND customer_id IS NOT NULL
                    AND (email_normalised = $4 OR customer_id = $5)",
             &[
@@ -44,10 +53,15 @@ pub(super) async fn mailed_since(
                 since.into(),
                 normalised.into(),
                 customer.into(),
+                binding.into(),
             ],
         )
         .await?;
-    row.map_or(Ok(0), |row| row.get("mailed"))
+    let number = |name| row.as_ref().map_or(Ok(0), |row| row.get(name));
+    Ok(Mailed {
+        in_all: number("in_all")?,
+        here: number("here")?,
+    })
 }
 
 /// Keeps a new proof in the place of the live one of the same address, purpose and binding.

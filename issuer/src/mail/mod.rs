@@ -7,6 +7,7 @@
 //! **Invariant:** product name, sender and links come from the settings alone, never from a request.
 
 mod letter;
+mod notice;
 pub(crate) mod routes;
 mod store;
 mod transport;
@@ -24,6 +25,7 @@ use crate::key::sealing::{Kek, SealError};
 use crate::problem::Problem;
 
 pub(crate) use letter::LetterError;
+pub(crate) use notice::notify;
 pub(crate) use store::{MailRow, page};
 pub(crate) use worker::{Outbox, run};
 

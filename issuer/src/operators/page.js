@@ -121,11 +121,18 @@ function showAudit(events) {
 async function verify() {
   $("#verdict").className = "";
   $("#verdict").textContent = "Verifying …";
-  const found = await ask("POST", "audit/verify");
+  let found;
+  try {
+    found = await ask("POST", "audit/verify");
+  } catch (error) {
+    $("#verdict").className = "bad";
+    $("#verdict").textContent = `Not verified: ${error.message}.`;
+    return;
+  }
   $("#verdict").className = found.valid ? "good" : "bad";
   $("#verdict").textContent = found.valid
     ? `Unbroken: ${count(found.events, "event")}, ${count(found.checkpoints, "signed checkpoint")}.`
-    : `Broken at ${found.first_bad_seq ?? "its end"}: ${found.code}.`;
+    : `Broken at ${found.first_bad_seq ?? "its end"}: ${found.problem}.`;
   showAudit((await ask("GET", "audit/events?limit=50")).events);
 }
 

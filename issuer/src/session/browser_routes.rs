@@ -20,7 +20,7 @@ use crate::openapi::Operation;
 use crate::problem::{Problem, ProblemCode};
 use crate::request_id::RequestId;
 use crate::route_table::{RouteTable, routing};
-use crate::signed_in::{MaybeSignedIn, SignedIn};
+use crate::signed_in::{SignedIn, StillSignedIn};
 use crate::status_list::PUBLISHED_WITHIN;
 
 /// The route that the refresh token speaks for.
@@ -135,23 +135,22 @@ enum Which {
     All,
 }
 
-/// Signs out. A session that is over already is signed out: the answer is the same.
+/// Signs out. A session that is over already is signed out, and an access token that has run out is none: the
+/// answer is the same, and the cookie still speaks.
 async fn logout(
     State(shared): State<Shared>,
     _page: Page,
-    MaybeSignedIn(signed_in): MaybeSignedIn,
+    StillSignedIn(signed_in): StillSignedIn,
     RefreshToken(token): RefreshToken,
     request_id: RequestId,
     body: Option<JsonBody<Logout>>,
 ) -> Result<Response, Problem> {
     let which = body.map(|body| body.value).unwrap_or_default().sessions;
-    let session = match signed_in {
-        Some(signed_in) => Some(signed_in.session),
-        None => refresh::owner(&shared, token.as_deref()).await?,
-    };
-    if let Some(session) = session {
+    let by_token = signed_in.map(|signed_in| signed_in.session);
+    let by_cookie = refresh::owner(&shared, token.as_deref(), &request_id).await?;
+    for session in by_token.into_iter().chain(by_cookie) {
         let actor = Actor::customer(session.customer, &request_id);
-        end(&shared, &session, which, &actor).await?;
+        end(&shared, session.id, &session, which, &actor).await?;
     }
     if which == Which::Others {
         return Ok(StatusCode::NO_CONTENT.into_response());
@@ -201,7 +200,8 @@ async fn end_one(
     // Somebody else's session is no session.
     let own = found.filter(|session| session.customer == signed_in.customer());
     let session = own.ok_or_else(missing)?;
-    end(&shared, &session, Which::This, &signed_in.actor()).await?;
+    let (by, actor) = (signed_in.session.id, signed_in.actor());
+    end(&shared, by, &session, Which::This, &actor).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -225,13 +225,15 @@ async fn end_others(
     }): QueryOf<Except>,
 ) -> Result<StatusCode, Problem> {
     let actor = signed_in.actor();
-    end(&shared, &signed_in.session, Which::Others, &actor).await?;
+    let session = &signed_in.session;
+    end(&shared, session.id, session, Which::Others, &actor).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// Ends `which` sessions of the customer of `session`, in one transaction.
+/// Ends `which` sessions of the customer of `session`, on the word of its session `by`, in one transaction.
 async fn end(
     shared: &Shared,
+    by: Id,
     session: &SessionRow,
     which: Which,
     actor: &Actor,
@@ -244,7 +246,10 @@ async fn end(
     };
     let mut tx = shared.db.begin().await?;
     let mut ended = 0;
-    for live in store::hold_all(&mut tx, session.customer, now).await? {
+    let live = store::hold_all(&mut tx, session.customer, now).await?;
+    // Whoever was signed out meanwhile signs nobody out.
+    let speaks = live.iter().any(|live| live.id == by);
+    for live in live.into_iter().filter(|_| speaks) {
         if is_meant(live.id) && store::end(&mut tx, &live, actor, now, SIGNED_OUT).await? {
             ended += 1;
         }

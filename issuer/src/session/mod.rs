@@ -93,6 +93,11 @@ pub(crate) fn count_ended(shared: &Shared, ended: usize, reason: &'static str) {
     }
 }
 
+/// Whether a session of `customer` was ever on `device`.
+pub(crate) async fn knows_device(tx: &mut Tx, customer: Id, device: &str) -> Result<bool, DbError> {
+    store::knows_device(tx, customer, device).await
+}
+
 /// Whether the session of `customer` goes on, and the customer with it.
 pub(crate) async fn is_live(
     db: &Db,

@@ -6,13 +6,11 @@ use std::time::Duration;
 
 use super::SessionRow;
 use crate::clock::Timestamp;
-use crate::db::{DEFAULT_TENANT, DbError, Id, Tx};
+use crate::db::{DEFAULT_TENANT, Db, DbError, Id, Tx};
 
 /// How far a session's refresh tokens have come.
 #[derive(Debug, Clone)]
 pub(super) struct Progress {
-    /// Random, and this session's own.
-    pub(super) salt: Vec<u8>,
     /// The newest generation given out; nobody has presented it.
     pub(super) generation: i64,
     pub(super) rotated_at: Timestamp,
@@ -81,11 +79,22 @@ pub(super) async fn begin(
     Ok(())
 }
 
+/// The salt of `session`, which is final, so it is read without holding anything.
+pub(super) async fn salt(db: &Db, session: Id) -> Result<Option<Vec<u8>>, DbError> {
+    let row = db
+        .fetch_optional(
+            "SELECT salt FROM queue_session_refreshes WHERE tenant_id = $1 AND session_id = $2",
+            &[DEFAULT_TENANT.into(), session.into()],
+        )
+        .await?;
+    row.map(|row| row.get("salt")).transpose()
+}
+
 /// How far the refresh tokens of `session` have come; its session is held.
 pub(super) async fn find(tx: &mut Tx, session: Id) -> Result<Option<Progress>, DbError> {
     let row = tx
         .fetch_optional(
-            "SELECT salt, generation, rotated_at, replays, replayed_at FROM queue_session_refreshes
+            "SELECT generation, rotated_at, replays, replayed_at FROM queue_session_refreshes
              WHERE tenant_id = $1 AND session_id = $2",
             &[DEFAULT_TENANT.into(), session.into()],
         )
@@ -94,7 +103,6 @@ pub(super) async fn find(tx: &mut Tx, session: Id) -> Result<Option<Progress>, D
         return Ok(None);
     };
     Ok(Some(Progress {
-        salt: row.get("salt")?,
         generation: row.get("generation")?,
         rotated_at: row.get("rotated_at")?,
         replays: row.get("replays")?,
@@ -152,7 +160,6 @@ mod tests {
     fn verdicts_hold_at_their_bounds() {
         let at = |seconds: i64| Timestamp::from_unix_seconds(1_000 + seconds);
         let progress = |replays, replayed_at| Progress {
-            salt: Vec::new(),
             generation: 7,
             rotated_at: at(0),
             replays,

@@ -32,6 +32,12 @@ pub(super) async fn refresh(
 ) -> Result<Opened, Problem> {
     let secrets = shared.secrets()?;
     let claimed = token.and_then(Claimed::parse).ok_or_else(refuse)?;
+    // Before anything is charged or held: whoever only knows a session's id spends nothing of its owner's.
+    let salt = progress::salt(&shared.db, claimed.session).await?;
+    let key = secrets.refresh_key(claimed.session, &salt.ok_or_else(refuse)?);
+    if !claimed.is_made_with(&key) {
+        return Err(refuse());
+    }
     // Who is told to wait keeps the token.
     let account = claimed.session.to_string();
     let limits = &shared.limits;
@@ -44,10 +50,6 @@ pub(super) async fn refresh(
     let progress = progress::find(&mut tx, session.id)
         .await?
         .ok_or_else(refuse)?;
-    let key = secrets.refresh_key(session.id, &progress.salt);
-    if !claimed.is_made_with(&key) {
-        return Err(refuse());
-    }
     let is_over = session.check_live(now).is_err() || holder.check_may_sign_in().is_err();
     if is_over || !shared.settings.flag.admits(session.customer) {
         return Err(refuse());
@@ -79,26 +81,43 @@ pub(super) async fn refresh(
     Ok(opened.with_refresh_token(successor))
 }
 
-/// The live session whose newest refresh token `token` is, or was a moment ago; nothing changes.
+/// The live session that `token` speaks for at a sign-out; one that was copied ends its session here too, and
+/// speaks for no other.
 pub(super) async fn owner(
     shared: &Shared,
     token: Option<&str>,
+    request_id: &RequestId,
 ) -> Result<Option<SessionRow>, Problem> {
     let secrets = shared.secrets()?;
     let Some(claimed) = token.and_then(Claimed::parse) else {
         return Ok(None);
     };
     let now = shared.clock.now();
-    let mut tx = shared.db.begin().await?;
-    let found = store::find(&mut tx, claimed.session).await?;
-    let progress = progress::find(&mut tx, claimed.session).await?;
-    tx.rollback().await?;
-    let (Some(session), Some(progress)) = (found, progress) else {
+    let Some(salt) = progress::salt(&shared.db, claimed.session).await? else {
         return Ok(None);
     };
-    let key = secrets.refresh_key(session.id, &progress.salt);
-    let is_known = claimed.is_made_with(&key) && claimed.generation <= progress.generation;
-    Ok(Some(session).filter(|session| is_known && session.check_live(now).is_ok()))
+    if !claimed.is_made_with(&secrets.refresh_key(claimed.session, &salt)) {
+        return Ok(None);
+    }
+    let mut tx = shared.db.begin().await?;
+    let Some((session, _)) = store::hold(&mut tx, claimed.session).await? else {
+        return Ok(None);
+    };
+    let Some(progress) = progress::find(&mut tx, session.id).await? else {
+        return Ok(None);
+    };
+    if session.check_live(now).is_err() {
+        return Ok(None);
+    }
+    match progress.judge(claimed.generation, now) {
+        Verdict::Rotate | Verdict::Repeat | Verdict::Burst => Ok(Some(session)),
+        Verdict::Ahead => Ok(None),
+        Verdict::Stolen => {
+            let actor = Actor::customer(session.customer, request_id);
+            end(shared, tx, &session, &actor, now).await?;
+            Ok(None)
+        }
+    }
 }
 
 async fn audit_refresh(

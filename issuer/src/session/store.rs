@@ -110,6 +110,19 @@ pub(super) async fn devices(db: &Db, customer: Id, now: Timestamp) -> Result<Vec
     rows.iter().map(device).collect()
 }
 
+/// Whether a session of `customer` was ever on `device`.
+pub(super) async fn knows_device(tx: &mut Tx, customer: Id, device: &str) -> Result<bool, DbError> {
+    let row = tx
+        .fetch_optional(
+            "SELECT s.id FROM queue_sessions s
+             JOIN queue_session_refreshes r ON r.tenant_id = s.tenant_id AND r.session_id = s.id
+             WHERE s.tenant_id = $1 AND s.customer_id = $2 AND r.device = $3 LIMIT 1",
+            &[DEFAULT_TENANT.into(), customer.into(), device.into()],
+        )
+        .await?;
+    Ok(row.is_some())
+}
+
 /// How many sessions there are.
 pub(super) struct Counts {
     pub(super) live: i64,

@@ -14,6 +14,7 @@ use crate::app::Shared;
 use crate::audit::{self, Event};
 use crate::db::{Id, Tx};
 use crate::extract::{JsonBody, PathId};
+use crate::mail::{self, Mail};
 use crate::openapi::Operation;
 use crate::problem::{Problem, ProblemCode};
 use crate::route_table::{RouteTable, routing};
@@ -86,6 +87,7 @@ async fn rename(
     PathId(id): PathId,
     body: JsonBody<Change>,
 ) -> Result<Json<CredentialView>, Problem> {
+    signed_in.require_recent_passkey(&shared)?;
     let name = body.value.name;
     check_name(&name)?;
     let (customer, now) = (signed_in.customer(), shared.clock.now());
@@ -125,15 +127,15 @@ async fn remove(
 ) -> Result<Json<Accepted>, Problem> {
     signed_in.require_recent_passkey(&shared)?;
     let rp_id = shared.relying_party()?.id.clone();
-    let customer = signed_in.customer();
+    let (customer, now) = (signed_in.customer(), shared.clock.now());
     let mut tx = shared.db.begin().await?;
     signed_in.hold(&mut tx, &shared).await?;
     let rows = store::of_customer_in(&mut tx, customer).await?;
     let (gone, kept): (Vec<CredentialRow>, Vec<CredentialRow>) =
         rows.into_iter().partition(|row| row.id == id);
-    if gone.is_empty() {
+    let Some(gone) = gone.into_iter().next() else {
         return Err(missing());
-    }
+    };
     if kept.is_empty() {
         return Err(Problem::new(ProblemCode::WebauthnLastCredential));
     }
@@ -146,7 +148,13 @@ async fn remove(
         id,
     )
     .await?;
+    let notice = Mail::PasskeyRemoved {
+        name: gone.name,
+        at: now.unix_seconds(),
+    };
+    mail::notify(&shared, &mut tx, customer, &notice, now).await?;
     tx.commit().await?;
+    shared.outbox.wake();
     let encode = |bytes: &[u8]| URL_SAFE_NO_PAD.encode_to_string(bytes);
     Ok(Json(Accepted {
         rp_id,

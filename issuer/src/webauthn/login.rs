@@ -21,11 +21,13 @@ use crate::app::Shared;
 use crate::audit::{self, Actor, Event};
 use crate::browser::Page;
 use crate::customers::Email;
-use crate::db::Id;
+use crate::db::{Id, Tx};
 use crate::extract::JsonBody;
+use crate::mail::{self, Mail};
 use crate::problem::{Problem, ProblemCode};
 use crate::rate_limit::Class;
 use crate::request_id::RequestId;
+use crate::session;
 use crate::session::open::{self, Opened, Shown};
 use crate::signed_in::{MaybeSignedIn, SignedIn};
 
@@ -48,7 +50,7 @@ struct Asked {
 
 pub(super) async fn options(
     State(shared): State<Shared>,
-    _page: Page,
+    page: Page,
     MaybeSignedIn(signed_in): MaybeSignedIn,
     transaction: Transaction,
     body: Option<JsonBody<Ask>>,
@@ -63,7 +65,12 @@ pub(super) async fn options(
             return Err(Problem::new(ProblemCode::RequestMalformed)
                 .detail("expected no email from a customer who is signed in"));
         }
-        (None, Some(email)) => named(&shared, &Email::parse(&email)?).await?,
+        (None, Some(email)) => {
+            let email = Email::parse(&email)?;
+            let limits = &shared.limits;
+            limits.check(Class::Auth, &page.address, Some(&email.normalised))?;
+            named(&shared, &email).await?
+        }
         (None, None) => (Ceremony::Login, None, Vec::new()),
     };
     let begun = party.begin_authentication(&allowed);
@@ -130,18 +137,41 @@ pub(super) async fn verify(
             open::step_up(&shared, &mut tx, signed_in.session.id, &request_id).await
         }
         Some(_) => Err(failed()),
-        None => {
-            let device = &page.device;
-            open::open(&shared, &mut tx, owner, Shown::Passkey, device, &request_id).await
-        }
+        None => sign_in(&shared, &mut tx, owner, &page, &request_id).await,
     };
     let opened: Opened = opened.map_err(alike)?;
     if !store::note_use(&mut tx, &credential, now).await? {
         drop(tx);
-        return Err(regressed(&shared, &credential, &request_id).await?);
+        return match store::find(&shared.db, &credential.credential_id).await? {
+            Some(_) => Err(regressed(&shared, &credential, &request_id).await?),
+            // Removed since it was shown.
+            None => Err(failed()),
+        };
     }
     tx.commit().await?;
+    shared.outbox.wake();
     Ok(opened.published(&shared).await)
+}
+
+/// Opens a session for `owner`, who is told of a device that none of its sessions was on.
+async fn sign_in(
+    shared: &Shared,
+    tx: &mut Tx,
+    owner: Id,
+    page: &Page,
+    request_id: &RequestId,
+) -> Result<Opened, Problem> {
+    let is_known = session::knows_device(tx, owner, &page.device).await?;
+    let opened = open::open(shared, tx, owner, Shown::Passkey, &page.device, request_id).await?;
+    if !is_known {
+        let now = opened.session.created_at;
+        let notice = Mail::NewSignIn {
+            device: page.device.clone(),
+            at: now.unix_seconds(),
+        };
+        mail::notify(shared, tx, owner, &notice, now).await?;
+    }
+    Ok(opened)
 }
 
 /// Charges the try to whom the answer says it is of, or to the passkey it names. An answer that cannot be

@@ -24,7 +24,9 @@ use crate::clock::Timestamp;
 use crate::customers::{self, Email, NewCustomer, check_display_name};
 use crate::db::{Id, Tx};
 use crate::extract::JsonBody;
+use crate::mail::{self, Mail};
 use crate::problem::{Problem, ProblemCode};
+use crate::rate_limit::Class;
 use crate::request_id::RequestId;
 use crate::router::created;
 use crate::session::open::{self, Shown};
@@ -74,7 +76,7 @@ struct Asked {
 
 pub(super) async fn options(
     State(shared): State<Shared>,
-    _page: Page,
+    page: Page,
     MaybeSignedIn(signed_in): MaybeSignedIn,
     transaction: Transaction,
     body: JsonBody<Ask>,
@@ -82,7 +84,7 @@ pub(super) async fn options(
     let transaction = transaction.or_begin()?;
     let (ceremony, customer, options, asked) = match signed_in {
         Some(signed_in) => ask_customer(&shared, &signed_in, body.value).await?,
-        None => ask_anybody(&shared, body.value)?,
+        None => ask_anybody(&shared, &page, body.value)?,
     };
     let kept = challenge::keep(&shared, ceremony, Some(customer), &transaction, &asked);
     let challenge_id = kept.await?;
@@ -95,13 +97,15 @@ pub(super) async fn options(
 
 type Begun = (Ceremony, Id, Value, Asked);
 
-fn ask_anybody(shared: &Shared, ask: Ask) -> Result<Begun, Problem> {
+fn ask_anybody(shared: &Shared, page: &Page, ask: Ask) -> Result<Begun, Problem> {
     let malformed = |what| Problem::new(ProblemCode::RequestMalformed).detail(what);
     if ask.name.is_some() {
         return Err(malformed("expected no name for a first passkey"));
     }
     let email = ask.email.ok_or_else(|| malformed("expected an email"))?;
     let email = Email::parse(&email)?;
+    let limits = &shared.limits;
+    limits.check(Class::Auth, &page.address, Some(&email.normalised))?;
     if let Some(name) = &ask.display_name {
         check_display_name(name)?;
     }
@@ -248,7 +252,13 @@ async fn add(
     let mut tx = shared.db.begin().await?;
     signed_in.hold(&mut tx, shared).await?;
     bind(&mut tx, &signed_in.actor(), &new).await?;
+    let notice = Mail::PasskeyAdded {
+        name: new.name.clone(),
+        at: new.created_at.unix_seconds(),
+    };
+    mail::notify(shared, &mut tx, new.customer, &notice, new.created_at).await?;
     tx.commit().await?;
+    shared.outbox.wake();
     let location = format!("/api/v1/auth/webauthn/credentials/{}", new.id);
     Ok(created(&location, &CredentialView::from(new)))
 }

@@ -216,6 +216,7 @@ async fn who_lost_every_passkey_makes_the_next_one(database: Database) {
         .await
         .expect_problem(401, "insufficient_user_authentication");
     browser.add_passkey("the next").await.expect(201);
+    assert_eq!(mails(&database, "passkey_added").await, 1);
     let again = browser.sign_in().await.expect(200);
     assert_eq!(again["session"]["acr"], "urn:queue:acr:passkey-uv");
 

@@ -17,6 +17,8 @@ on_both_engines! {
     logout_by_cookie_ends_this_session_only
     logout_of_all_by_access_token
     logout_of_nobody_is_done_already
+    logout_after_the_access_token_ran_out_ends_the_session
+    logout_with_a_copied_token_ends_its_session_and_no_other
     access_token_invalid
     a_customer_sees_and_renames_itself
     neither_address_nor_its_proof_is_changed_here
@@ -174,6 +176,48 @@ async fn logout_of_nobody_is_done_already(database: Database) {
     }
     let ended = "SELECT COUNT(*) FROM customer_audit_events WHERE action = 'session.revoked'";
     assert_eq!(database.number(ended).await, 1);
+}
+
+async fn logout_after_the_access_token_ran_out_ends_the_session(database: Database) {
+    let issuer = Issuer::start(&database).await;
+    let seeded = Seeded::new(&issuer, &database, "ada@example.com").await;
+    let stale = issuer.mint(&seeded.customer).await.expect(201);
+    issuer.clock.advance(Duration::from_secs(400));
+    let cookie = format!("__Host-queue_rt={}", seeded.token(1));
+    let authorization = bearer(token(&stale));
+    let headers = [
+        ("cookie", cookie.as_str()),
+        ("authorization", authorization.as_str()),
+    ];
+    let answer = logout(&issuer, &headers, None).await;
+    assert_eq!(answer.status.as_u16(), 204, "{}", answer.text());
+    assert!(answer.header("set-cookie").contains("Max-Age=0"));
+    let ended = format!(
+        "SELECT COUNT(*) FROM queue_sessions WHERE id = '{}' AND revoked_at IS NOT NULL",
+        seeded.session
+    );
+    assert_eq!(database.number(&ended).await, 1);
+}
+
+async fn logout_with_a_copied_token_ends_its_session_and_no_other(database: Database) {
+    let issuer = Issuer::start(&database).await;
+    let seeded = Seeded::new(&issuer, &database, "ada@example.com").await;
+    let other = issuer.mint(&seeded.customer).await.expect(201);
+    for generation in 1..3 {
+        let cookie = format!("__Host-queue_rt={}", seeded.token(generation));
+        let headers = [ORIGIN, CSRF, ("cookie", cookie.as_str())];
+        issuer
+            .call(Method::POST, "/api/v1/auth/token/refresh", &headers, None)
+            .await
+            .expect(200);
+    }
+    let cookie = format!("__Host-queue_rt={}", seeded.token(1));
+    let all = Some(json!({ "sessions": "all" }));
+    let answer = logout(&issuer, &[("cookie", cookie.as_str())], all).await;
+    assert_eq!(answer.status.as_u16(), 204);
+    assert!(is_live(&issuer, &other).await);
+    let reused = "SELECT COUNT(*) FROM queue_sessions WHERE revoke_reason = 'refresh_token_reused'";
+    assert_eq!(database.number(reused).await, 1);
 }
 
 async fn access_token_invalid(database: Database) {

@@ -4,16 +4,17 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use ::http::Method;
-use queue_issuer::{App, AppError, Clock, Settings, Timestamp};
+use queue_issuer::{App, AppError, Clock, Settings};
 use serde_json::{Value, json};
 use tokio::sync::oneshot;
 
 use crate::http::{Answer, request, send};
 use crate::postgres;
+
+pub(crate) use crate::clock::{FakeClock, START};
 
 /// Runs each named test on both engines.
 macro_rules! on_both_engines {
@@ -197,36 +198,6 @@ impl Drop for Database {
     }
 }
 
-/// A clock that stands still until it is moved.
-#[derive(Debug)]
-pub(crate) struct FakeClock {
-    micros: AtomicI64,
-}
-
-impl FakeClock {
-    pub(crate) fn new() -> Arc<Self> {
-        Arc::new(Self {
-            micros: AtomicI64::new(START * 1_000_000),
-        })
-    }
-
-    pub(crate) fn advance(&self, by: Duration) {
-        self.micros
-            .fetch_add(i64::try_from(by.as_micros()).unwrap(), Ordering::SeqCst);
-    }
-}
-
-impl Clock for FakeClock {
-    fn now(&self) -> Timestamp {
-        Timestamp::from_unix_micros(self.micros.load(Ordering::SeqCst))
-    }
-
-    fn monotonic(&self) -> Duration {
-        let since = self.micros.load(Ordering::SeqCst) - START * 1_000_000;
-        Duration::from_micros(u64::try_from(since).unwrap())
-    }
-}
-
 /// A running issuer.
 pub(crate) struct Issuer {
     pub(crate) public: SocketAddr,
@@ -393,8 +364,6 @@ fn new_dir() -> PathBuf {
     dir
 }
 
-/// 2026-11-24T00:00:00Z.
-pub(crate) const START: i64 = 1_795_478_400;
 pub(crate) const RAPTOR: &str = "raptor-0123456789-abcdefghijklmnopqrstuvwxyz";
 pub(crate) const VELVET: &str = "velvet-0123456789-abcdefghijklmnopqrstuvwxyz";
 pub(crate) const OPS: &str = "operators-0123456789-abcdefghijklmnopqrstuvwxyz";

@@ -20,6 +20,7 @@ on_both_engines! {
     copied_token_ends_the_session_for_both
     counter_ahead_of_the_database_ends_nothing
     refresh_token_invalid
+    who_only_knows_a_session_spends_nothing_of_its_owners
     foreign_pages_are_refused
     ended_sessions_and_customers_cannot_refresh
     three_replicas_rotate_once
@@ -246,6 +247,24 @@ async fn refresh_token_invalid(database: Database) {
         .await;
     refused(&without);
     given(&refresh(&issuer, &good).await);
+}
+
+async fn who_only_knows_a_session_spends_nothing_of_its_owners(database: Database) {
+    let more = [("QUEUE_ISSUER_LIMIT_REFRESH_PAIR", "2/m")];
+    let issuer = Issuer::start_with(&database, &more, FakeClock::new()).await;
+    let seeded = Seeded::new(&issuer, &database, "ada@example.com").await;
+    let mut forged = base64_simd::URL_SAFE_NO_PAD
+        .decode_to_vec(seeded.token(1))
+        .unwrap();
+    forged[56] ^= 1;
+    let forged = base64_simd::URL_SAFE_NO_PAD.encode_to_string(&forged);
+    for _ in 0..5 {
+        refused(&refresh(&issuer, &forged).await);
+    }
+    given(&seeded.refresh(&issuer, 1).await);
+    given(&seeded.refresh(&issuer, 2).await);
+    let limited = seeded.refresh(&issuer, 3).await;
+    limited.expect_problem(429, "rate_limited");
 }
 
 async fn foreign_pages_are_refused(database: Database) {

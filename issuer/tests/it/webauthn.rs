@@ -335,8 +335,9 @@ async fn registration_failed_for_an_expired_challenge(database: Database) {
     issuer.clock.advance(Duration::from_secs(300));
     let answer = browser.verify(REGISTER_VERIFY, &options, credential).await;
     answer.expect_problem(422, "registration_failed");
-    let erased = "SELECT COUNT(*) FROM queue_webauthn_challenges WHERE state = ''";
-    assert_eq!(database.number(erased).await, 1);
+    // What was spent is erased, and the sweep may have been there already.
+    let kept = "SELECT COUNT(*) FROM queue_webauthn_challenges WHERE state <> ''";
+    assert_eq!(database.number(kept).await, 0);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -114,23 +114,29 @@ impl Given {
     }
 }
 
-/// The `id` of an object, even of one that is cut short or wrong further on.
+/// The `id` of an object: wherever it is in a whole one, and where it comes first, even of one that is cut
+/// short or wrong further on.
 fn id_of(line: &[u8]) -> Option<Box<RawValue>> {
+    id_at_first(line).or_else(|| id_anywhere(line))
+}
+
+fn id_at_first(line: &[u8]) -> Option<Box<RawValue>> {
     let rest = line.trim_ascii_start().strip_prefix(b"{")?;
     let rest = rest.trim_ascii_start().strip_prefix(b"\"id\"")?;
     let rest = rest.trim_ascii_start().strip_prefix(b":")?;
     let first = serde_json::Deserializer::from_slice(rest)
         .into_iter()
         .next();
-    first?.ok().or_else(|| id_anywhere(line))
+    first?.ok()
 }
 
 fn id_anywhere(line: &[u8]) -> Option<Box<RawValue>> {
     #[derive(Deserialize)]
     struct Named {
-        id: Option<Box<RawValue>>,
+        // `null` is an id as good as any.
+        id: Box<RawValue>,
     }
-    serde_json::from_slice::<Named>(line).ok()?.id
+    Some(serde_json::from_slice::<Named>(line).ok()?.id)
 }
 
 /// Reads one line into `line`, without its end; whether it is whole, `None` at the end of input.

@@ -73,6 +73,23 @@ fn validate_answers_each_line() {
 }
 
 #[test]
+fn validate_finds_the_id_wherever_it_is() {
+    let keys = keys("validate_finds_the_id_wherever_it_is.json");
+    let good = forge().sign(&claims(json!({})));
+    let stdin = format!(
+        "{{\"id\":\"first\",\"token\":\"{good}\"}}
+         {{\"token\":\"{good}\",\"id\":\"last\"}}
+         {{\"token\":\"{good}\",\"id\":null}}
+         {{\"id\":null,\"token\":\"{good}\"}}
+         {{\"token\":\"{good}\"}}"
+    );
+    let (code, lines) = validate(&keys, stdin.as_bytes());
+    assert_eq!(code, Some(0));
+    let ids: Vec<_> = lines.iter().map(|line| line["id"].clone()).collect();
+    assert_eq!(Value::from(ids), json!(["first", "last", null, null, 5]));
+}
+
+#[test]
 fn validate_reads_json_lines() {
     let keys = keys("validate_reads_json_lines.json");
     let good = forge().sign(&claims(json!({})));

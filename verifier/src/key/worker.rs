@@ -112,6 +112,7 @@ impl Worker {
     }
 
     fn recover(&mut self) {
+        let ended_at = self.now();
         self.keeper.doubt();
         (self.must_revalidate, self.must_rediscover) = (true, true);
         self.progress.send_modify(|progress| {
@@ -120,7 +121,7 @@ impl Worker {
             progress.last_error = Some(RefreshError::Panicked);
             progress.is_looking = false;
         });
-        self.next_at = self.now() + self.backoff();
+        self.next_at = ended_at + self.backoff();
         self.publish();
     }
 
@@ -196,8 +197,9 @@ impl Worker {
 
     /// Brings a set once and publishes the outcome.
     async fn attempt(&mut self, why: Why<'_>) {
-        let outcome = self.bring(why).await;
-        let error = outcome.err();
+        let error = self.bring(why).await.err();
+        // Read before the outcome shows: the next attempt is counted from this one's end.
+        let ended_at = self.now();
         match &error {
             None => tracing::debug!("key_set_refreshed"),
             Some(error) => tracing::warn!(%error, "key_set_refresh_failed"),
@@ -214,9 +216,9 @@ impl Worker {
             progress.is_looking = false;
         });
         if !self.must_rediscover {
-            self.next_at = self.now() + self.due_in();
+            self.next_at = ended_at + self.due_in();
         } else if why == Why::Schedule {
-            self.next_at = self.now() + self.backoff();
+            self.next_at = ended_at + self.backoff();
         }
         self.publish();
     }

@@ -2,6 +2,7 @@
 //!
 //! **Invariant:** a handler is registered and listed by the same call. Only this file makes routers of routes, and
 //! a listener serves tables alone, so the list cannot leave out a route that is served.
+//! **Invariant:** a handler that has not said what it takes and gives is [`Silent`], which no table takes.
 
 use axum::Router;
 use axum::handler::Handler;
@@ -34,7 +35,7 @@ pub enum Listener {
 /// A route, and what it says of itself.
 pub(crate) struct Described {
     pub(crate) route: Route,
-    pub(crate) operation: Option<Operation>,
+    pub(crate) operation: Operation,
 }
 
 /// Routes and their list.
@@ -85,14 +86,22 @@ impl RouteTable {
 }
 
 /// The handlers of one path, by method.
+#[derive(Default)]
 pub(crate) struct Methods {
     router: MethodRouter<Shared>,
     listed: Vec<Listed>,
 }
 
+/// Handlers whose last is still to say what it takes and gives.
+#[must_use]
+pub(crate) struct Silent {
+    methods: Methods,
+    method: Method,
+}
+
 struct Listed {
     method: Method,
-    operation: Option<Operation>,
+    operation: Operation,
 }
 
 macro_rules! methods {
@@ -103,17 +112,17 @@ macro_rules! methods {
 
             use axum::handler::Handler;
 
-            use super::Methods;
+            use super::{Methods, Silent};
             use crate::app::Shared;
 
-            $(pub(crate) fn $name<H: Handler<T, Shared>, T: 'static>(handler: H) -> Methods {
-                Methods::new().$name(handler)
+            $(pub(crate) fn $name<H: Handler<T, Shared>, T: 'static>(handler: H) -> Silent {
+                Methods::default().$name(handler)
             })+
         }
 
         #[allow(dead_code, reason = "one function a method, used or not")]
         impl Methods {
-            $(pub(crate) fn $name<H: Handler<T, Shared>, T: 'static>(self, handler: H) -> Self {
+            $(pub(crate) fn $name<H: Handler<T, Shared>, T: 'static>(self, handler: H) -> Silent {
                 self.on(Method::$method, MethodFilter::$method, handler)
             })+
         }
@@ -129,32 +138,27 @@ methods! {
 }
 
 impl Methods {
-    fn new() -> Self {
-        Self {
-            router: MethodRouter::new(),
-            listed: Vec::new(),
-        }
-    }
-
-    /// What the handler named last takes and gives.
-    pub(crate) fn says(mut self, operation: Operation) -> Self {
-        if let Some(listed) = self.listed.last_mut() {
-            listed.operation = Some(operation);
-        }
-        self
-    }
-
     fn on<H: Handler<T, Shared>, T: 'static>(
         mut self,
         method: Method,
         filter: MethodFilter,
         handler: H,
-    ) -> Self {
-        self.listed.push(Listed {
-            method,
-            operation: None,
-        });
+    ) -> Silent {
         self.router = self.router.on(filter, handler);
-        self
+        Silent {
+            methods: self,
+            method,
+        }
+    }
+}
+
+impl Silent {
+    /// What the handler named last takes and gives.
+    pub(crate) fn says(mut self, operation: Operation) -> Methods {
+        self.methods.listed.push(Listed {
+            method: self.method,
+            operation,
+        });
+        self.methods
     }
 }

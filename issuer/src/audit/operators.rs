@@ -37,7 +37,7 @@ pub(crate) fn routes() -> RouteTable {
             routing::get(lines).says(
                 Operation::new("exportAudit", "Gives the chain as JSON lines")
                     .service(SCOPE)
-                    .query::<Behind>()
+                    .query::<Rest>()
                     .text("application/jsonl"),
             ),
         )
@@ -74,31 +74,37 @@ async fn events(
     routes::page(&shared, asked).await
 }
 
+/// An export has no limit: it is whole.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-#[schema(as = ChainQuery)]
-struct Behind {
+#[schema(as = ExportQuery)]
+struct Rest {
     /// Begin behind this place of the chain: how an export is taken up again.
     #[schema(minimum = 0)]
     after: Option<i64>,
-    /// Not of an export, which is whole.
-    #[schema(minimum = 1, maximum = 100, default = 100)]
-    limit: Option<i64>,
 }
 
 async fn lines(
     State(shared): State<Shared>,
     caller: Caller,
-    QueryOf(asked): QueryOf<Behind>,
+    QueryOf(asked): QueryOf<Rest>,
 ) -> Result<Response, Problem> {
     caller.require(SCOPE)?;
     let after = place(asked.after)?;
-    if asked.limit.is_some() {
-        return Err(refuse("expected no limit: an export is whole"));
-    }
     let body = Body::from_stream(export::pages(shared.db.clone(), after));
     let kind = HeaderValue::from_static("application/jsonl");
     Ok(([(CONTENT_TYPE, kind)], body).into_response())
+}
+
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = CheckpointQuery)]
+struct Behind {
+    /// The `next_after` of the page before.
+    #[schema(minimum = 0)]
+    after: Option<i64>,
+    #[schema(minimum = 1, maximum = 100, default = 100)]
+    limit: Option<i64>,
 }
 
 #[derive(Debug, Serialize, ToSchema)]

@@ -39,6 +39,7 @@ pub(crate) fn routes() -> RouteTable {
                         .body::<Change>()
                         .ok::<CredentialView>()
                         .refuses(&[
+                            ProblemCode::InsufficientUserAuthentication,
                             ProblemCode::WebauthnCredentialNotFound,
                             ProblemCode::WebauthnCredentialNameInvalid,
                         ]),

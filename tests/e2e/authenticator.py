@@ -66,15 +66,14 @@ class Passkey:
         return json.dumps({**said, "crossOrigin": False}).encode()
 
     def _answer(self, **response: str) -> dict[str, Any]:
-        id = encoded(self._id)
+        name = encoded(self._id)
         rest = {"type": "public-key", "response": response, "clientExtensionResults": {}}
-        return {"id": id, "rawId": id, **rest}
+        return {"id": name, "rawId": name, **rest}
 
 
 def encoded(data: bytes) -> str:
     """Return base64url without padding."""
     return urlsafe_b64encode(data).rstrip(b"=").decode()
-
 
 
 def _bytes(data: bytes) -> bytes:

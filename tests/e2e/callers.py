@@ -8,8 +8,8 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import requests
-from authenticator import Passkey
 
+from authenticator import Passkey
 from running import Issuer
 
 SERVICE = "raptor"
@@ -54,7 +54,7 @@ class Customer:
     def _page(self, step: str, body: dict[str, Any], cookie: str) -> requests.Response:
         path = f"/api/v1/auth/webauthn/{step}"
         headers = {**self._callers.page, "Cookie": cookie}
-        answer = self._callers.http.post(
+        answer = requests.post(
             self._callers.issuer.url + path, json=body, headers=headers, timeout=30
         )
         assert answer.status_code == 200, answer.text
@@ -75,7 +75,6 @@ class Callers:
     def __init__(self, issuer: Issuer, observe: Callable[[str, requests.Response], None]) -> None:
         self.issuer = issuer
         self.observe = observe
-        self.http = requests.Session()
         self.page = {"Origin": issuer.name, "X-Queue-CSRF": "1"}
         self.customer = Customer(self)
 
@@ -84,12 +83,13 @@ class Callers:
         service = self.issuer.operator_token if operators else self.issuer.service_token
         pair = b64encode(f"{SERVICE}:{self.issuer.service_token}".encode()).decode()
         customer = self.customer
-        return {
+        callers: dict[str, list[Mapping[str, str]]] = {
             "bearerService": [bearer(service)],
             "bearerCustomer": [bearer(customer.by_passkey), bearer(customer.by_service)],
             "clientSecret": [{"Authorization": f"Basic {pair}"}],
             "refreshCookie": [{"Cookie": customer.cookie}],
-        }[scheme]
+        }
+        return callers[scheme]
 
     def begin_anew(self) -> None:
         """Sign the customer in again, whose sessions an attack has ended."""

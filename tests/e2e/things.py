@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import requests
+
 from callers import SERVICE_SCOPES, Callers, fresh_email
-
 from running import call
-
 
 
 class Things:
@@ -27,7 +27,7 @@ class Things:
         if name == "role":
             return "antlers-user"
         makers: dict[str, Callable[[], str]] = {
-            "status-lists": self._status_list,
+            "status-lists": self.status_list,
             "customers": self.customer,
             "rbac": self.customer,
             "service-tokens": self._service_token,
@@ -98,10 +98,11 @@ class Things:
     def _verification(self) -> str:
         url = f"{self._issuer.url}/api/v1/auth/email/verification"
         body = {"purpose": "recover", "email": fresh_email()}
-        answer = self._callers.http.post(url, json=body, headers=self._callers.page, timeout=30)
+        answer = requests.post(url, json=body, headers=self._callers.page, timeout=30)
         return str(answer.json()["verification_id"])
 
-    def _status_list(self) -> str:
+    def status_list(self) -> str:
+        """Return the list of a session that was just made."""
         self._access_token()
         lists = call("GET", f"{self._issuer.url}/status-lists").body["status_lists"]
         return str(lists[0]).rpartition("/")[2]

@@ -217,7 +217,7 @@ impl Operation {
     pub(crate) fn revalidated(mut self) -> Self {
         self.parameters.push(json!({
             "name": "If-None-Match", "in": "header", "required": false,
-            "schema": { "type": "string", "maxLength": 255 },
+            "schema": { "type": "string" },
         }));
         let tag = json!({ "type": "string" });
         self.empty(304)

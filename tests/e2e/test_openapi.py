@@ -1,4 +1,7 @@
-"""The documents of the interface, and what the issuer really answers to requests made from them."""
+"""The documents of the interface, and what the issuer really answers to requests made from them.
+
+About 7 800 requests, the same cases in every run.
+"""
 
 from __future__ import annotations
 
@@ -203,9 +206,9 @@ def test_export_is_the_whole_chain_in_lines(world: World) -> None:
 
 
 def test_every_handler_was_reached(world: World) -> None:
-    print(f"{world.sent} requests")
     asked = {operation for operation, _ in world.answers}
     reached = {operation for operation, status in world.answers if status < 400}
     assert asked - reached == NOT_YET
     assert {status for _, status in world.answers if status >= 500} == set()
     assert len(asked) > 60
+    assert world.sent > 5000

@@ -11,6 +11,7 @@ use bytes::Bytes;
 use http::header::{ACCESS_CONTROL_ALLOW_ORIGIN, CACHE_CONTROL, CONTENT_TYPE, ETAG, IF_NONE_MATCH};
 use http::{HeaderMap, HeaderValue, StatusCode};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::app::Shared;
 use crate::oauth::metadata as oauth;
@@ -18,24 +19,32 @@ use crate::problem::Problem;
 use crate::settings::SCOPE_NAMES;
 
 /// What both documents say. It grows with the endpoints the issuer has; it never names one it lacks.
-#[derive(Debug, Serialize)]
-struct Metadata<'a> {
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Metadata<'a> {
     issuer: &'a str,
     jwks_uri: String,
     /// Token Status List §9.3.
     status_list_aggregation_endpoint: String,
     /// RFC 8414 requires the member; there is no authorization endpoint, hence no response type.
+    #[schema(value_type = Vec<String>)]
     response_types_supported: [&'static str; 0],
+    #[schema(value_type = Vec<String>)]
     grant_types_supported: [&'static str; 1],
     /// OpenID Connect Discovery requires these two of a document at this path.
+    #[schema(value_type = Vec<String>)]
     subject_types_supported: [&'static str; 1],
+    #[schema(value_type = Vec<String>)]
     id_token_signing_alg_values_supported: [&'static str; 1],
     token_endpoint: String,
+    #[schema(value_type = Vec<String>)]
     token_endpoint_auth_methods_supported: [&'static str; 2],
     introspection_endpoint: String,
+    #[schema(value_type = Vec<String>)]
     introspection_endpoint_auth_methods_supported: [&'static str; 2],
     revocation_endpoint: String,
+    #[schema(value_type = Vec<String>)]
     revocation_endpoint_auth_methods_supported: [&'static str; 2],
+    #[schema(value_type = Vec<String>)]
     scopes_supported: &'static [&'static str],
 }
 

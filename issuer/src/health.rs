@@ -12,13 +12,14 @@ use axum::response::{Html, IntoResponse, Response};
 use http::StatusCode;
 use http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::app::Shared;
 use crate::db::migrate;
 use crate::{mail, telemetry};
 
-#[derive(Debug, Clone, Copy, Serialize)]
-struct Readiness {
+#[derive(Debug, Clone, Copy, Serialize, ToSchema)]
+pub(crate) struct Readiness {
     ready: bool,
     database: bool,
     migrations: bool,
@@ -26,13 +27,14 @@ struct Readiness {
     mail: bool,
 }
 
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Liveness {
+    live: bool,
+}
+
 /// `GET /livez`: the process answers.
 pub(crate) async fn live() -> Response {
-    (
-        [(CACHE_CONTROL, "no-store")],
-        Json(serde_json::json!({ "live": true })),
-    )
-        .into_response()
+    ([(CACHE_CONTROL, "no-store")], Json(Liveness { live: true })).into_response()
 }
 
 /// `GET /readyz`: 200 when a mint would work, else 503 and what is missing.

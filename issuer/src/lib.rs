@@ -28,6 +28,7 @@ mod idempotency;
 mod key;
 mod mail;
 mod oauth;
+mod openapi;
 mod operators;
 mod problem;
 mod rate_limit;
@@ -49,6 +50,7 @@ mod webauthn;
 
 pub use app::{App, AppError};
 pub use clock::{Clock, SystemClock, Timestamp};
+pub use openapi::openapi;
 pub use problem::ProblemCode;
 pub use route_table::{Listener, Route};
 pub use router::routes;

@@ -2,6 +2,7 @@
 //!
 //! **Invariant:** a handler is registered and listed by the same call. Only this file makes routers of routes, and
 //! a listener serves tables alone, so the list cannot leave out a route that is served.
+//! **Invariant:** a handler that has not said what it takes and gives is [`Silent`], which no table takes.
 
 use axum::Router;
 use axum::handler::Handler;
@@ -9,6 +10,7 @@ use axum::routing::{MethodFilter, MethodRouter};
 use http::Method;
 
 use crate::app::Shared;
+use crate::openapi::Operation;
 
 /// A route an issuer serves.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,11 +32,17 @@ pub enum Listener {
     Operators,
 }
 
+/// A route, and what it says of itself.
+pub(crate) struct Described {
+    pub(crate) route: Route,
+    pub(crate) operation: Operation,
+}
+
 /// Routes and their list.
 #[derive(Default)]
 pub(crate) struct RouteTable {
     router: Router<Shared>,
-    listed: Vec<(Method, String)>,
+    listed: Vec<(Listed, String)>,
 }
 
 impl RouteTable {
@@ -44,8 +52,8 @@ impl RouteTable {
 
     /// Serves `methods` at `path`.
     pub(crate) fn route(mut self, path: &str, methods: Methods) -> Self {
-        for method in methods.listed {
-            self.listed.push((method, path.to_owned()));
+        for listed in methods.listed {
+            self.listed.push((listed, path.to_owned()));
         }
         self.router = self.router.route(path, methods.router);
         self
@@ -64,20 +72,36 @@ impl RouteTable {
     }
 
     /// What is served, under `prefix`.
-    pub(crate) fn listing(&self, listener: Listener, prefix: &str) -> Vec<Route> {
-        let routes = self.listed.iter().map(|(method, path)| Route {
-            listener,
-            method: method.clone(),
-            path: format!("{prefix}{path}"),
+    pub(crate) fn listing(&self, listener: Listener, prefix: &str) -> Vec<Described> {
+        let routes = self.listed.iter().map(|(listed, path)| Described {
+            route: Route {
+                listener,
+                method: listed.method.clone(),
+                path: format!("{prefix}{path}"),
+            },
+            operation: listed.operation.clone(),
         });
         routes.collect()
     }
 }
 
 /// The handlers of one path, by method.
+#[derive(Default)]
 pub(crate) struct Methods {
     router: MethodRouter<Shared>,
-    listed: Vec<Method>,
+    listed: Vec<Listed>,
+}
+
+/// Handlers whose last is still to say what it takes and gives.
+#[must_use]
+pub(crate) struct Silent {
+    methods: Methods,
+    method: Method,
+}
+
+struct Listed {
+    method: Method,
+    operation: Operation,
 }
 
 macro_rules! methods {
@@ -88,17 +112,17 @@ macro_rules! methods {
 
             use axum::handler::Handler;
 
-            use super::Methods;
+            use super::{Methods, Silent};
             use crate::app::Shared;
 
-            $(pub(crate) fn $name<H: Handler<T, Shared>, T: 'static>(handler: H) -> Methods {
-                Methods::new().$name(handler)
+            $(pub(crate) fn $name<H: Handler<T, Shared>, T: 'static>(handler: H) -> Silent {
+                Methods::default().$name(handler)
             })+
         }
 
         #[allow(dead_code, reason = "one function a method, used or not")]
         impl Methods {
-            $(pub(crate) fn $name<H: Handler<T, Shared>, T: 'static>(self, handler: H) -> Self {
+            $(pub(crate) fn $name<H: Handler<T, Shared>, T: 'static>(self, handler: H) -> Silent {
                 self.on(Method::$method, MethodFilter::$method, handler)
             })+
         }
@@ -114,21 +138,27 @@ methods! {
 }
 
 impl Methods {
-    fn new() -> Self {
-        Self {
-            router: MethodRouter::new(),
-            listed: Vec::new(),
-        }
-    }
-
     fn on<H: Handler<T, Shared>, T: 'static>(
         mut self,
         method: Method,
         filter: MethodFilter,
         handler: H,
-    ) -> Self {
-        self.listed.push(method);
+    ) -> Silent {
         self.router = self.router.on(filter, handler);
-        self
+        Silent {
+            methods: self,
+            method,
+        }
+    }
+}
+
+impl Silent {
+    /// What the handler named last takes and gives.
+    pub(crate) fn says(mut self, operation: Operation) -> Methods {
+        self.methods.listed.push(Listed {
+            method: self.method,
+            operation,
+        });
+        self.methods
     }
 }

@@ -14,20 +14,29 @@ use tower_http::catch_panic::CatchPanicLayer;
 use crate::app::Shared;
 use crate::browser::cors;
 use crate::db::counted;
+use crate::openapi::Operation;
 use crate::problem::{self, Problem, ProblemCode};
 use crate::rate_limit::{Class, guard};
-use crate::route_table::{Listener, Route, RouteTable, routing};
+use crate::route_table::{Described, Listener, Route, RouteTable, routing};
 use crate::{
-    audit, backup_codes, customers, discovery, email, health, key, mail, oauth, operators, rbac,
-    request_id, service_token, session, status_list, telemetry, webauthn,
+    audit, backup_codes, customers, discovery, email, health, key, mail, oauth, openapi, operators,
+    rbac, request_id, service_token, session, status_list, telemetry, webauthn,
 };
 
 /// Every route an issuer serves, on both listeners.
 #[must_use]
 pub fn routes() -> Vec<Route> {
-    let mut all = public_tables().listing();
-    all.extend(operators_tables().listing());
-    all
+    let mut all = described(Listener::Public);
+    all.extend(described(Listener::Operators));
+    all.into_iter().map(|described| described.route).collect()
+}
+
+/// What `listener` serves, with what each route says of itself.
+pub(crate) fn described(listener: Listener) -> Vec<Described> {
+    match listener {
+        Listener::Public => public_tables().listing(),
+        Listener::Operators => operators_tables().listing(),
+    }
 }
 
 /// The public listener.
@@ -74,7 +83,7 @@ struct Public {
 }
 
 impl Public {
-    fn listing(&self) -> Vec<Route> {
+    fn listing(&self) -> Vec<Described> {
         let under = [&self.refreshes, &self.ceremonies, &self.own, &self.api];
         let under = under.map(|table| table.listing(Listener::Public, API));
         let rooted = self.rooted.listing(Listener::Public, "");
@@ -89,7 +98,7 @@ struct Operators {
 }
 
 impl Operators {
-    fn listing(&self) -> Vec<Route> {
+    fn listing(&self) -> Vec<Described> {
         let mut all = self.api.listing(Listener::Operators, API);
         all.extend(self.rooted.listing(Listener::Operators, ""));
         all
@@ -98,21 +107,45 @@ impl Operators {
 
 fn public_tables() -> Public {
     let rooted = RouteTable::new()
-        .route("/.well-known/jwks.json", routing::get(key::routes::jwk_set))
+        .route(
+            "/.well-known/jwks.json",
+            routing::get(key::routes::jwk_set).says(
+                Operation::new(
+                    "getKeySet",
+                    "Gives the JWK Set that tokens are checked against",
+                )
+                .gives::<key::routes::JwkSet>(200, "application/jwk-set+json")
+                .revalidated()
+                .refuses(&[ProblemCode::KeyUnavailable]),
+            ),
+        )
         .route(
             "/.well-known/openid-configuration",
-            routing::get(discovery::metadata),
+            routing::get(discovery::metadata).says(metadata("getOpenidConfiguration")),
         )
         .route(
             "/.well-known/oauth-authorization-server",
-            routing::get(discovery::metadata),
+            routing::get(discovery::metadata).says(metadata("getOauthConfiguration")),
         )
         .route(
             "/.well-known/webauthn",
-            routing::get(webauthn::related_origins::show),
+            routing::get(webauthn::related_origins::show).says(
+                Operation::new(
+                    "getRelatedOrigins",
+                    "Lists the pages that may use the passkeys of this domain",
+                )
+                .ok::<webauthn::related_origins::RelatedOrigins<'_>>()
+                .revalidated()
+                .refuses(&[ProblemCode::SignInNotConfigured]),
+            ),
         )
+        .merge(openapi::routes(Listener::Public))
         .merge(status_list::routes::routes())
-        .route("/", routing::get(health::page))
+        .route(
+            "/",
+            routing::get(health::page)
+                .says(Operation::new("showPage", "Shows a person what this is").text("text/html")),
+        )
         .merge(probes());
     Public {
         refreshes: session::browser_routes::refreshes(),
@@ -136,6 +169,13 @@ fn public_tables() -> Public {
     }
 }
 
+fn metadata(id: &'static str) -> Operation {
+    Operation::new(id, "Says where everything is")
+        .ok::<discovery::Metadata<'_>>()
+        .revalidated()
+        .refuses(&[ProblemCode::KeyUnavailable])
+}
+
 fn operators_tables() -> Operators {
     let api = RouteTable::new()
         .merge(audit::operators::routes())
@@ -143,7 +183,9 @@ fn operators_tables() -> Operators {
         .merge(mail::routes::routes())
         .merge(service_token::routes::routes())
         .merge(session::operator_routes::routes());
-    let rooted = operators::routes().merge(probes());
+    let rooted = operators::routes()
+        .merge(openapi::routes(Listener::Operators))
+        .merge(probes());
     Operators { api, rooted }
 }
 
@@ -171,9 +213,27 @@ pub(crate) fn replayed(location: &str, resource: &impl Serialize) -> Response {
 
 fn probes() -> RouteTable {
     RouteTable::new()
-        .route("/livez", routing::get(health::live))
-        .route("/readyz", routing::get(health::ready))
-        .route("/metrics", routing::get(health::metrics))
+        .route(
+            "/livez",
+            routing::get(health::live).says(
+                Operation::new("isLive", "Says that the process answers").ok::<health::Liveness>(),
+            ),
+        )
+        .route(
+            "/readyz",
+            routing::get(health::ready).says(
+                Operation::new("isReady", "Says whether a mint would work")
+                    .ok::<health::Readiness>()
+                    .gives::<health::Readiness>(503, "application/json"),
+            ),
+        )
+        .route(
+            "/metrics",
+            routing::get(health::metrics).says(
+                Operation::new("getMetrics", "Gives the metrics as Prometheus text")
+                    .text("text/plain"),
+            ),
+        )
 }
 
 /// From the outside in: name the request, measure it, write its problem, bound its time, survive it.
@@ -261,6 +321,6 @@ async fn method_not_allowed() -> Problem {
 }
 
 /// Where the interface is.
-const API: &str = "/api/v1";
+pub(crate) const API: &str = "/api/v1";
 const BODY_LIMIT: usize = 64 * 1024;
 const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");

@@ -6,6 +6,7 @@
 use std::collections::HashMap;
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::entry::hex;
 use super::store::{self, CheckpointRow};
@@ -27,7 +28,8 @@ pub(super) struct Claims {
 }
 
 /// A checkpoint as operators see it.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Checkpoint)]
 pub(super) struct CheckpointView {
     seq: i64,
     hash: String,

@@ -20,6 +20,7 @@ use serde::Serialize;
 
 pub(crate) use chain::{Progress, join, run};
 pub(crate) use details::Details;
+use utoipa::ToSchema;
 
 use crate::clock::Timestamp;
 use crate::db::{DbError, Id, Tx};
@@ -137,7 +138,8 @@ pub(crate) async fn record_with(
 }
 
 /// An event as callers and exports show it: every column, so that whoever has the lines can hash the chain again.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, ToSchema)]
+#[schema(as = AuditEvent)]
 pub(crate) struct EventView<'a> {
     id: Id,
     tenant_id: Id,

@@ -8,6 +8,7 @@ use axum::response::{IntoResponse, Response};
 use http::HeaderValue;
 use http::header::CONTENT_TYPE;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::checkpoint::CheckpointView;
 use super::routes::{self, Asked};
@@ -16,15 +17,51 @@ use super::{export, store};
 use crate::app::Shared;
 use crate::caller::Caller;
 use crate::extract::{JsonBody, QueryOf};
+use crate::openapi::Operation;
 use crate::problem::{Problem, ProblemCode};
 use crate::route_table::{RouteTable, routing};
 
 pub(crate) fn routes() -> RouteTable {
     RouteTable::new()
-        .route("/audit/events", routing::get(events))
-        .route("/audit/export", routing::get(lines))
-        .route("/audit/checkpoints", routing::get(checkpoints))
-        .route("/audit/verify", routing::post(check))
+        .route(
+            "/audit/events",
+            routing::get(events).says(
+                Operation::new("readAuditEvents", "Lists audit events, the newest first")
+                    .service(SCOPE)
+                    .query::<Asked>()
+                    .ok::<routes::Page<'_>>(),
+            ),
+        )
+        .route(
+            "/audit/export",
+            routing::get(lines).says(
+                Operation::new("exportAudit", "Gives the chain as JSON lines")
+                    .service(SCOPE)
+                    .query::<Rest>()
+                    .text("application/jsonl"),
+            ),
+        )
+        .route(
+            "/audit/checkpoints",
+            routing::get(checkpoints).says(
+                Operation::new(
+                    "listCheckpoints",
+                    "Lists the signed checkpoints of the chain",
+                )
+                .service(SCOPE)
+                .query::<Behind>()
+                .ok::<Checkpoints>(),
+            ),
+        )
+        .route(
+            "/audit/verify",
+            routing::post(check).says(
+                Operation::new("verifyAudit", "Verifies the chain and its checkpoints")
+                    .service(SCOPE)
+                    .optional_body::<VerifyChain>()
+                    .ok::<Report>(),
+            ),
+        )
 }
 
 /// The same pages that services read on the public listener.
@@ -37,30 +74,40 @@ async fn events(
     routes::page(&shared, asked).await
 }
 
-#[derive(Debug, Deserialize)]
+/// An export has no limit: it is whole.
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-struct Behind {
+#[schema(as = ExportQuery)]
+struct Rest {
     /// Begin behind this place of the chain: how an export is taken up again.
+    #[schema(minimum = 0)]
     after: Option<i64>,
-    limit: Option<i64>,
 }
 
 async fn lines(
     State(shared): State<Shared>,
     caller: Caller,
-    QueryOf(asked): QueryOf<Behind>,
+    QueryOf(asked): QueryOf<Rest>,
 ) -> Result<Response, Problem> {
     caller.require(SCOPE)?;
     let after = place(asked.after)?;
-    if asked.limit.is_some() {
-        return Err(refuse("expected no limit: an export is whole"));
-    }
     let body = Body::from_stream(export::pages(shared.db.clone(), after));
     let kind = HeaderValue::from_static("application/jsonl");
     Ok(([(CONTENT_TYPE, kind)], body).into_response())
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = CheckpointQuery)]
+struct Behind {
+    /// The `next_after` of the page before.
+    #[schema(minimum = 0)]
+    after: Option<i64>,
+    #[schema(minimum = 1, maximum = 100, default = 100)]
+    limit: Option<i64>,
+}
+
+#[derive(Debug, Serialize, ToSchema)]
 struct Checkpoints {
     checkpoints: Vec<CheckpointView>,
     /// The `after` of the next page; absent on the last.
@@ -90,7 +137,7 @@ async fn checkpoints(
     Ok(Json(page).into_response())
 }
 
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct VerifyChain {
     /// A checkpoint that was kept elsewhere, as its compact JWS.

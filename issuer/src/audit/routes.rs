@@ -7,6 +7,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::EventView;
 use super::details::{Details, is_code, is_id};
@@ -18,29 +19,62 @@ use crate::clock::Timestamp;
 use crate::db::Id;
 use crate::extract::{JsonBody, QueryOf};
 use crate::idempotency::{Attempt, IdempotencyKey};
+use crate::openapi::Operation;
 use crate::problem::{Problem, ProblemCode};
 use crate::route_table::{RouteTable, routing};
 use crate::router::{created, replayed};
 
 pub(crate) fn routes() -> RouteTable {
-    RouteTable::new().route("/audit/events", routing::get(list).post(create))
+    RouteTable::new().route(
+        "/audit/events",
+        routing::get(list)
+            .says(
+                Operation::new("listAuditEvents", "Lists audit events, the newest first")
+                    .service("audit:read")
+                    .query::<Asked>()
+                    .ok::<Page<'_>>(),
+            )
+            .post(create)
+            .says(
+                Operation::new(
+                    "recordAuditEvent",
+                    "Records an event under the own prefix of the service",
+                )
+                .service("audit:write")
+                .idempotent()
+                .body::<RecordEvent>()
+                .created::<EventView<'_>>()
+                .refuses(&[
+                    ProblemCode::AuditActionNotAllowed,
+                    ProblemCode::AuditEventInvalid,
+                ]),
+            ),
+    )
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = AuditQuery)]
 pub(super) struct Asked {
+    #[schema(format = "uuid")]
     customer_id: Option<String>,
+    #[schema(max_length = 128)]
     action: Option<String>,
     /// Seconds since 1970: not before this.
+    #[schema(minimum = 0, maximum = 253_402_300_799_i64)]
     from: Option<i64>,
     /// Seconds since 1970: before this.
+    #[schema(minimum = 0, maximum = 253_402_300_799_i64)]
     to: Option<i64>,
+    /// The `next_cursor` of the page before.
     cursor: Option<String>,
+    #[schema(minimum = 1, maximum = 100, default = 50)]
     limit: Option<i64>,
 }
 
-#[derive(Debug, Serialize)]
-struct Page<'a> {
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = AuditEvents)]
+pub(super) struct Page<'a> {
     events: Vec<EventView<'a>>,
     /// Where the next page, of older events, begins; absent on the last.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -128,14 +162,21 @@ fn refuse(what: &str) -> Problem {
     Problem::new(ProblemCode::RequestQueryMalformed).detail(what)
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = RecordAuditEvent)]
 struct RecordEvent {
+    /// `<client_id>:` and a name, such as `raptor:order.shipped`.
+    #[schema(max_length = 128)]
     action: String,
+    #[schema(format = "uuid")]
     customer_id: Option<String>,
+    #[schema(min_length = 1, max_length = 64)]
     target_kind: String,
+    #[schema(min_length = 1, max_length = 128)]
     target_id: String,
     #[serde(default)]
+    #[schema(value_type = BTreeMap<String, Value>)]
     details: Details,
 }
 

@@ -10,6 +10,7 @@
 use std::collections::VecDeque;
 
 use serde::{Serialize, Serializer};
+use utoipa::ToSchema;
 
 use super::checkpoint::PublicKeys;
 use super::entry::{Entry, GENESIS, Hash, hex};
@@ -18,7 +19,8 @@ use crate::db::DbError;
 use crate::key::{KeyError, Keyring};
 
 /// What a verification found.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+#[schema(as = ChainReport)]
 pub(crate) struct Report {
     pub(crate) valid: bool,
     /// Events of the chain found sound: all, or those before the first bad place.
@@ -30,6 +32,7 @@ pub(crate) struct Report {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) first_bad_seq: Option<i64>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
     pub(crate) problem: Option<Finding>,
 }
 

@@ -5,6 +5,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::response::Response;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::sign_in::{Attempt, sign_in};
 use super::store;
@@ -13,24 +14,61 @@ use crate::browser::Page;
 use crate::clock::Timestamp;
 use crate::customers::Email;
 use crate::extract::JsonBody;
-use crate::problem::Problem;
+use crate::openapi::Operation;
+use crate::problem::{Problem, ProblemCode};
 use crate::rate_limit::Class;
 use crate::request_id::RequestId;
 use crate::route_table::{RouteTable, routing};
 use crate::router::created;
+use crate::session::open::OpenedView;
 use crate::signed_in::SignedIn;
 
 /// Routes that open a session in a cookie.
 pub(crate) fn with_cookies() -> RouteTable {
-    RouteTable::new().route("/auth/backup-codes/verify", routing::post(verify))
+    RouteTable::new().route(
+        "/auth/backup-codes/verify",
+        routing::post(verify).says(
+            Operation::new("signInByBackupCode", "Signs in by a backup code")
+                .page()
+                .body::<Verify>()
+                .ok::<OpenedView>()
+                .sets_cookie(200)
+                .refuses(&[
+                    ProblemCode::AuthenticationFailed,
+                    ProblemCode::KeyUnavailable,
+                ]),
+        ),
+    )
 }
 
 /// Routes that the access token speaks for.
 pub(crate) fn with_bearer() -> RouteTable {
-    RouteTable::new().route("/auth/backup-codes", routing::get(show).post(make))
+    RouteTable::new().route(
+        "/auth/backup-codes",
+        routing::get(show)
+            .says(
+                Operation::new("getBackupCodes", "Says how many backup codes are left")
+                    .customer()
+                    .ok::<Standing>(),
+            )
+            .post(make)
+            .says(
+                Operation::new(
+                    "makeBackupCodes",
+                    "Makes a new set of backup codes; the old ones are void",
+                )
+                .customer()
+                .created::<Codes>()
+                .refuses(&[
+                    ProblemCode::InsufficientUserAuthentication,
+                    ProblemCode::SignInNotConfigured,
+                ]),
+            ),
+    )
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = BackupCodesStanding)]
 struct Standing {
     remaining: i64,
     created_at: Option<i64>,
@@ -48,7 +86,8 @@ async fn show(
 }
 
 /// The one answer that has the codes.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = BackupCodes)]
 struct Codes {
     codes: Vec<String>,
     created_at: i64,
@@ -64,8 +103,9 @@ async fn make(State(shared): State<Shared>, signed_in: SignedIn) -> Result<Respo
     Ok(created("/api/v1/auth/backup-codes", &body))
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = ShowBackupCode)]
 struct Verify {
     email: String,
     code: String,

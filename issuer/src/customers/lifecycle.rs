@@ -4,6 +4,7 @@
 //! **Invariant:** erasure removes what tells who the customer was; what was done, by ids, stays in the audit.
 
 use serde::Deserialize;
+use utoipa::ToSchema;
 
 use super::{Customer, store};
 use crate::app::Shared;
@@ -16,8 +17,9 @@ use crate::session;
 use crate::status_list::PUBLISHED_WITHIN;
 
 /// Whether a customer may sign in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
+#[schema(as = CustomerStanding)]
 pub(super) enum Standing {
     Active,
     Suspended,

@@ -6,17 +6,39 @@
 use axum::Json;
 use axum::extract::State;
 use serde::Deserialize;
+use utoipa::ToSchema;
 
 use super::{Customer, check_display_name, given, store};
 use crate::app::Shared;
 use crate::audit::{self, Event};
 use crate::extract::JsonBody;
+use crate::openapi::Operation;
 use crate::problem::{Problem, ProblemCode};
 use crate::route_table::{RouteTable, routing};
 use crate::signed_in::SignedIn;
 
 pub(crate) fn routes() -> RouteTable {
-    RouteTable::new().route("/auth/me", routing::get(show).patch(change))
+    RouteTable::new().route(
+        "/auth/me",
+        routing::get(show)
+            .says(
+                Operation::new("getMe", "Shows the customer who is signed in")
+                    .customer()
+                    .ok::<Customer>()
+                    .refuses(&[ProblemCode::CustomerNotFound]),
+            )
+            .patch(change)
+            .says(
+                Operation::new("changeMe", "Renames the customer who is signed in")
+                    .customer()
+                    .body::<Change>()
+                    .ok::<Customer>()
+                    .refuses(&[
+                        ProblemCode::CustomerNotFound,
+                        ProblemCode::CustomerDisplayNameInvalid,
+                    ]),
+            ),
+    )
 }
 
 async fn show(
@@ -28,10 +50,12 @@ async fn show(
 }
 
 /// A member that is absent stays as it is; `null` removes it.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = ChangeMe)]
 struct Change {
     #[serde(default, deserialize_with = "given")]
+    #[schema(value_type = Option<String>, min_length = 1, max_length = 200)]
     display_name: Option<Option<String>>,
 }
 

@@ -9,6 +9,7 @@ pub(crate) mod routes;
 pub(crate) mod store;
 
 use serde::{Deserialize, Deserializer, Serialize};
+use utoipa::ToSchema;
 
 use crate::app::Shared;
 use crate::audit::{self, Actor, Event};
@@ -62,13 +63,14 @@ pub(crate) fn check_display_name(name: &str) -> Result<(), Problem> {
 }
 
 /// A customer, as other services see it.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, ToSchema)]
 pub(crate) struct Customer {
     pub(crate) id: Id,
     tenant_id: Id,
     email: Option<String>,
     email_verified: bool,
     display_name: Option<String>,
+    /// `active`, `suspended` or `erased`.
     state: String,
     roles: Vec<String>,
     authz_ver: i64,

@@ -6,6 +6,7 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;
 use serde::Deserialize;
+use utoipa::ToSchema;
 
 use super::lifecycle::{self, Standing};
 use super::{Customer, Email, NewCustomer, check_display_name, given, store};
@@ -14,21 +15,84 @@ use crate::caller::Caller;
 use crate::db::Id;
 use crate::extract::{JsonBody, PathId, QueryOf};
 use crate::idempotency::{Attempt, IdempotencyKey};
+use crate::openapi::Operation;
 use crate::problem::{Problem, ProblemCode};
 use crate::route_table::{RouteTable, routing};
 use crate::router::{created, replayed};
 
 pub(crate) fn routes() -> RouteTable {
     RouteTable::new()
-        .route("/customers", routing::post(create).get(find_by_email))
-        .route("/customers/{id}", routing::get(find).patch(change))
-        .route("/customers/{id}/erase", routing::post(erase))
+        .route(
+            "/customers",
+            routing::post(create)
+                .says(
+                    Operation::new("createCustomer", "Makes a customer with its default roles")
+                        .service("customers:write")
+                        .idempotent()
+                        .body::<CreateCustomer>()
+                        .created::<Customer>()
+                        .refuses(&[
+                            ProblemCode::CustomerEmailInvalid,
+                            ProblemCode::CustomerEmailTaken,
+                            ProblemCode::CustomerDisplayNameInvalid,
+                            ProblemCode::CustomerNotFound,
+                        ]),
+                )
+                .get(find_by_email)
+                .says(
+                    Operation::new("findCustomer", "Finds the customer of an address")
+                        .service("customers:read")
+                        .query::<ByEmail>()
+                        .ok::<Customer>()
+                        .refuses(&[
+                            ProblemCode::CustomerEmailInvalid,
+                            ProblemCode::CustomerNotFound,
+                        ]),
+                ),
+        )
+        .route(
+            "/customers/{id}",
+            routing::get(find)
+                .says(
+                    Operation::new("getCustomer", "Shows a customer")
+                        .service("customers:read")
+                        .ok::<Customer>()
+                        .refuses(&[ProblemCode::CustomerNotFound]),
+                )
+                .patch(change)
+                .says(
+                    Operation::new("changeCustomer", "Renames, suspends or restores a customer")
+                        .service("customers:write")
+                        .body::<ChangeCustomer>()
+                        .ok::<Customer>()
+                        .refuses(&[
+                            ProblemCode::CustomerNotFound,
+                            ProblemCode::CustomerErased,
+                            ProblemCode::CustomerDisplayNameInvalid,
+                            ProblemCode::RbacLastAdmin,
+                        ]),
+                ),
+        )
+        .route(
+            "/customers/{id}/erase",
+            routing::post(erase).says(
+                Operation::new(
+                    "eraseCustomer",
+                    "Erases a customer; a repeated call answers the same",
+                )
+                .service("customers:write")
+                .ok::<Customer>()
+                .refuses(&[ProblemCode::CustomerNotFound, ProblemCode::RbacLastAdmin]),
+            ),
+        )
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct CreateCustomer {
+    #[schema(min_length = 3, max_length = 254)]
     email: String,
+    #[schema(min_length = 1, max_length = 200)]
     display_name: Option<String>,
 }
 
@@ -61,9 +125,11 @@ async fn find(
     answer(customer)
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = CustomerQuery)]
 struct ByEmail {
+    #[schema(min_length = 3, max_length = 254)]
     email: String,
 }
 
@@ -79,10 +145,11 @@ async fn find_by_email(
 }
 
 /// A member that is absent stays as it is; a `null` name removes it.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct ChangeCustomer {
     #[serde(default, deserialize_with = "given")]
+    #[schema(value_type = Option<String>, min_length = 1, max_length = 200)]
     display_name: Option<Option<String>>,
     state: Option<Standing>,
 }

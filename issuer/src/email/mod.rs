@@ -14,6 +14,7 @@ mod store;
 use std::time::Duration;
 
 use serde::Deserialize;
+use utoipa::ToSchema;
 
 use crate::browser::cookies::LoginTransaction;
 use crate::clock::Timestamp;
@@ -25,8 +26,9 @@ use crate::secret::{Secrets, random};
 use crate::signed_in::SignedIn;
 
 /// What a code is asked for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
+#[schema(as = EmailPurpose)]
 enum Purpose {
     /// The customer's own address is proved.
     Verify,

@@ -7,6 +7,7 @@ use axum::response::{AppendHeaders, IntoResponse, Response};
 use http::StatusCode;
 use http::request::Parts;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::confirm::{self, Done, Shown};
 use super::request::{self, Asked};
@@ -19,16 +20,48 @@ use crate::browser::cookies::LoginTransaction;
 use crate::customers::Email;
 use crate::db::Id;
 use crate::extract::{JsonBody, PathId};
+use crate::openapi::Operation;
 use crate::problem::{Problem, ProblemCode};
 use crate::rate_limit::Class;
 use crate::request_id::RequestId;
 use crate::route_table::{RouteTable, routing};
+use crate::session::open::OpenedView;
 use crate::signed_in::{MaybeSignedIn, SignedIn};
 
 pub(crate) fn routes() -> RouteTable {
     RouteTable::new()
-        .route("/auth/email/verification", routing::post(ask))
-        .route("/auth/email/verification/{id}/confirm", routing::post(show))
+        .route(
+            "/auth/email/verification",
+            routing::post(ask).says(
+                Operation::new(
+                    "askEmailCode",
+                    "Mails a code, to prove or to change an address or to sign in by it",
+                )
+                .page()
+                .maybe_customer()
+                .body::<Ask>()
+                .accepted::<Waiting>()
+                .sets_cookie(202)
+                .refuses(&[
+                    ProblemCode::BearerMissing,
+                    ProblemCode::InsufficientUserAuthentication,
+                    ProblemCode::CustomerEmailInvalid,
+                ]),
+            ),
+        )
+        .route(
+            "/auth/email/verification/{id}/confirm",
+            routing::post(show).says(
+                Operation::new("showEmailCode", "Takes the code that was mailed")
+                    .page()
+                    .maybe_customer()
+                    .body::<Show>()
+                    .ok::<OpenedView>()
+                    .sets_cookie(200)
+                    .empty(204)
+                    .refuses(&[ProblemCode::VerificationFailed]),
+            ),
+        )
 }
 
 /// The browser's transaction, if it has begun one.
@@ -42,14 +75,17 @@ impl FromRequestParts<Shared> for Begun {
     }
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = AskEmailCode)]
 struct Ask {
     purpose: Purpose,
+    #[schema(min_length = 3, max_length = 254)]
     email: Option<String>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = EmailCodeSent)]
 struct Waiting {
     verification_id: Id,
     expires_in: u64,
@@ -122,8 +158,9 @@ fn permit(
     Ok(Some(signed_in))
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = ShowEmailCode)]
 struct Show {
     code: String,
 }

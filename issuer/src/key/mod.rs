@@ -18,6 +18,7 @@ use serde::Serialize;
 pub(crate) use keyring::{KeySnapshot, Keyring};
 pub(crate) use rotation::KeyState;
 pub(crate) use store::KeyRow;
+use utoipa::ToSchema;
 
 use crate::clock::Timestamp;
 use crate::db::DbError;
@@ -55,7 +56,8 @@ pub(crate) enum KeyError {
 }
 
 /// A key as operators see it: no private half, no public material either.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, ToSchema)]
+#[schema(as = SigningKey)]
 pub(crate) struct KeyView {
     pub(crate) kid: String,
     alg: &'static str,

@@ -6,6 +6,7 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::HeaderMap;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::commands::{self, Verb};
 use super::rotation::Refusal;
@@ -15,10 +16,31 @@ use crate::caller::Caller;
 use crate::discovery::{Cacheable, cache_control, cacheable};
 use crate::extract::{JsonBody, PathText};
 use crate::idempotency::IdempotencyKey;
+use crate::openapi::Operation;
 use crate::problem::{Problem, ProblemCode};
 use crate::route_table::{RouteTable, routing};
 use crate::router::{created, replayed};
 use crate::sighting::{Anonymous, Holdings};
+
+/// RFC 7517 §5.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "says what the published bytes have")]
+pub(crate) struct JwkSet {
+    keys: Vec<PublishedKey>,
+}
+
+/// RFC 7517 §4, RFC 7518 §6.3.1.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "says what the published bytes have")]
+struct PublishedKey {
+    kid: String,
+    kty: String,
+    alg: String,
+    #[schema(rename = "use")]
+    public_key_use: String,
+    n: String,
+    e: String,
+}
 
 /// `GET /.well-known/jwks.json`.
 pub(crate) async fn jwk_set(
@@ -44,21 +66,90 @@ pub(crate) async fn jwk_set(
 /// The operators' routes.
 pub(crate) fn routes() -> RouteTable {
     RouteTable::new()
-        .route("/keys", routing::get(list).post(generate))
-        .route("/keys/{kid}/publish", routing::post(publish))
-        .route("/keys/{kid}/activate", routing::post(activate))
-        .route("/keys/{kid}/retire", routing::post(retire))
-        .route("/keys/{kid}/revoke", routing::post(revoke))
+        .route(
+            "/keys",
+            routing::get(list)
+                .says(
+                    Operation::new("listKeys", "Lists signing keys and who holds which set")
+                        .service(SCOPE)
+                        .ok::<Keys>(),
+                )
+                .post(generate)
+                .says(
+                    Operation::new("generateKey", "Makes a signing key")
+                        .service(SCOPE)
+                        .idempotent()
+                        .body::<GenerateKey>()
+                        .created::<KeyView>()
+                        .refuses(&[ProblemCode::KeyStateRefused, ProblemCode::KeyNotFound]),
+                ),
+        )
+        .route(
+            "/keys/{kid}/publish",
+            routing::post(publish).says(
+                Operation::new("publishKey", "Puts a key into the published set")
+                    .service(SCOPE)
+                    .ok::<KeyView>()
+                    .refuses(&[ProblemCode::KeyNotFound, ProblemCode::KeyStateRefused]),
+            ),
+        )
+        .route(
+            "/keys/{kid}/activate",
+            routing::post(activate).says(
+                Operation::new("activateKey", "Makes a key the one that signs")
+                    .service(SCOPE)
+                    .optional_body::<ActivateKey>()
+                    .ok::<KeyView>()
+                    .refuses(&[
+                        ProblemCode::KeyNotFound,
+                        ProblemCode::KeyStateRefused,
+                        ProblemCode::TooEarly,
+                        ProblemCode::VerifiersBehind,
+                    ]),
+            ),
+        )
+        .route(
+            "/keys/{kid}/retire",
+            routing::post(retire).says(
+                Operation::new(
+                    "retireKey",
+                    "Takes a key whose tokens are over out of the set",
+                )
+                .service(SCOPE)
+                .ok::<KeyView>()
+                .refuses(&[
+                    ProblemCode::KeyNotFound,
+                    ProblemCode::KeyStateRefused,
+                    ProblemCode::KeyStillNeeded,
+                ]),
+            ),
+        )
+        .route(
+            "/keys/{kid}/revoke",
+            routing::post(revoke).says(
+                Operation::new(
+                    "revokeKey",
+                    "Takes a key out of the set at once, whatever it signed",
+                )
+                .service(SCOPE)
+                .ok::<KeyView>()
+                .refuses(&[
+                    ProblemCode::KeyNotFound,
+                    ProblemCode::KeyStateRefused,
+                    ProblemCode::KeyStillNeeded,
+                ]),
+            ),
+        )
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 struct Keys {
     keys: Vec<KeyView>,
     verifiers: Verifiers,
 }
 
 /// Who holds which generation of the set.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 struct Verifiers {
     #[serde(flatten)]
     holdings: Holdings,
@@ -88,7 +179,7 @@ async fn write_sightings(shared: &Shared) -> Result<(), Problem> {
     Ok(shared.sightings.flush(&shared.db, silent_since).await?)
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct GenerateKey {
     /// Whether the key enters the set at once; it does, unless it is held back.
@@ -125,7 +216,7 @@ async fn publish(
     step(shared, caller, kid, Verb::Publish).await
 }
 
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct ActivateKey {
     /// Refuse while a known verifier has not proved that it holds the key.

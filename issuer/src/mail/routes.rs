@@ -7,6 +7,7 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::{MailRow, enqueue_test, page};
 use crate::app::Shared;
@@ -16,32 +17,55 @@ use crate::clock::Timestamp;
 use crate::customers::Email;
 use crate::db::Id;
 use crate::extract::{JsonBody, QueryOf};
+use crate::openapi::Operation;
 use crate::problem::{Problem, ProblemCode};
 use crate::route_table::{RouteTable, routing};
 
 /// The operators' routes.
 pub(crate) fn routes() -> RouteTable {
     RouteTable::new()
-        .route("/mail", routing::get(list))
-        .route("/mail/test", routing::post(test))
+        .route(
+            "/mail",
+            routing::get(list).says(
+                Operation::new("listMail", "Lists mail without its words, the newest first")
+                    .service(SCOPE)
+                    .query::<Asked>()
+                    .ok::<Page>(),
+            ),
+        )
+        .route(
+            "/mail/test",
+            routing::post(test).says(
+                Operation::new("testMail", "Queues a test mail")
+                    .service(SCOPE)
+                    .body::<TestMail>()
+                    .accepted::<Queued>()
+                    .refuses(&[ProblemCode::CustomerEmailInvalid]),
+            ),
+        )
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = MailQuery)]
 struct Asked {
     /// The `next` of the page before.
+    #[schema(format = "uuid")]
     cursor: Option<String>,
+    #[schema(minimum = 1, maximum = 200, default = 50)]
     limit: Option<i64>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = MailPage)]
 struct Page {
     mail: Vec<MailView>,
     /// The cursor of the page after this one, if there may be one.
     next: Option<Id>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Mail)]
 struct MailView {
     id: Id,
     kind: String,
@@ -100,15 +124,17 @@ async fn list(
     Ok(Json(Page { mail, next }).into_response())
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct TestMail {
+    #[schema(min_length = 3, max_length = 254)]
     to: String,
     /// Do all of it, and take it back.
     dry_run: Option<bool>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = QueuedMail)]
 struct Queued {
     id: Id,
 }

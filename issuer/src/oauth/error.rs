@@ -5,6 +5,7 @@ use axum::response::{IntoResponse, Response};
 use http::header::{PRAGMA, WWW_AUTHENTICATE};
 use http::{HeaderValue, StatusCode};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::db::DbError;
 use crate::key::KeyError;
@@ -20,8 +21,10 @@ pub(crate) enum OauthError {
 }
 
 /// One of the registered error codes, and what was expected.
-#[derive(Debug, Clone, Copy, Serialize)]
+#[derive(Debug, Clone, Copy, Serialize, ToSchema)]
+#[schema(as = OauthRefusal)]
 pub(crate) struct Refusal {
+    /// RFC 6749 §5.2.
     error: &'static str,
     error_description: &'static str,
 }

@@ -7,6 +7,7 @@
 //! RFC 6749 §4.4 and §5, RFC 7009, RFC 7662, RFC 8707.
 
 mod client;
+mod described;
 mod error;
 mod form;
 mod introspect;
@@ -17,9 +18,18 @@ use crate::route_table::{RouteTable, routing};
 
 pub(crate) fn routes() -> RouteTable {
     RouteTable::new()
-        .route("/oauth/token", routing::post(token::token))
-        .route("/oauth/introspect", routing::post(introspect::introspect))
-        .route("/oauth/revoke", routing::post(revoke::revoke))
+        .route(
+            "/oauth/token",
+            routing::post(token::token).says(described::token()),
+        )
+        .route(
+            "/oauth/introspect",
+            routing::post(introspect::introspect).says(described::introspect()),
+        )
+        .route(
+            "/oauth/revoke",
+            routing::post(revoke::revoke).says(described::revoke()),
+        )
 }
 
 /// What discovery says of these routes.

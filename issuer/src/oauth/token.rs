@@ -15,6 +15,7 @@ use http::HeaderValue;
 use http::header::PRAGMA;
 use http::request::Parts;
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::client;
 use super::error::OauthError;
@@ -31,8 +32,9 @@ use crate::token::service::ServiceGrant;
 use crate::token::{self, AccessToken};
 
 /// RFC 6749 §5.1.
-#[derive(Serialize)]
-struct TokenResponse {
+#[derive(Serialize, ToSchema)]
+#[schema(as = OauthToken)]
+pub(super) struct TokenResponse {
     access_token: String,
     token_type: &'static str,
     expires_in: i64,

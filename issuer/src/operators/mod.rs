@@ -6,13 +6,28 @@
 use axum::response::{IntoResponse, Response};
 use http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS};
 
+use crate::openapi::Operation;
 use crate::route_table::{RouteTable, routing};
 
 pub(crate) fn routes() -> RouteTable {
     RouteTable::new()
-        .route("/", routing::get(|| asset(HTML)))
-        .route("/operators.css", routing::get(|| asset(CSS)))
-        .route("/operators.js", routing::get(|| asset(JS)))
+        .route(
+            "/",
+            routing::get(|| asset(HTML)).says(
+                Operation::new("showPage", "Shows an operator how things are").text("text/html"),
+            ),
+        )
+        .route(
+            "/operators.css",
+            routing::get(|| asset(CSS))
+                .says(Operation::new("getStyle", "The style of the page").text("text/css")),
+        )
+        .route(
+            "/operators.js",
+            routing::get(|| asset(JS)).says(
+                Operation::new("getScript", "The script of the page").text("text/javascript"),
+            ),
+        )
 }
 
 #[derive(Clone, Copy)]

@@ -12,6 +12,7 @@ use axum::response::{IntoResponse, Response};
 use http::StatusCode;
 use http::request::Parts;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::{Assignment, Effective, Role, check_admin_stays, is_name, store};
 use crate::app::Shared;
@@ -21,18 +22,22 @@ use crate::clock::Timestamp;
 use crate::db::{Id, Tx};
 use crate::extract::{JsonBody, PathId, QueryOf, sha256};
 use crate::idempotency::{Attempt, IdempotencyKey};
+use crate::openapi::Operation;
 use crate::problem::{Problem, ProblemCode};
 use crate::router::{created, replayed};
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct GrantRole {
+    #[schema(min_length = 1, max_length = 63)]
     role: String,
+    #[schema(format = "uuid")]
     on_behalf_of: Option<String>,
 }
 
 /// An assignment, and the `authz_ver` from which tokens show it.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = GrantedRole)]
 struct Granted {
     customer_id: Id,
     #[serde(flatten)]
@@ -45,6 +50,26 @@ enum Outcome {
     New(Granted),
     Held(Granted),
     Replayed(Granted),
+}
+
+pub(super) fn granting() -> Operation {
+    Operation::new(
+        "grantRole",
+        "Grants a role; one that is held already is shown",
+    )
+    .service(WRITE)
+    .idempotent()
+    .body::<GrantRole>()
+    .created::<Granted>()
+    .ok::<Granted>()
+    .refuses(&[
+        ProblemCode::CustomerNotFound,
+        ProblemCode::CustomerSuspended,
+        ProblemCode::CustomerErased,
+        ProblemCode::RoleNotFound,
+        ProblemCode::RbacGrantExceedsOwn,
+        ProblemCode::RbacAssignmentEnded,
+    ])
 }
 
 /// `POST /api/v1/rbac/customers/{id}/assignments`.
@@ -85,10 +110,29 @@ pub(super) async fn grant(
     })
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct RevokeRole {
+    #[schema(format = "uuid")]
     on_behalf_of: Option<String>,
+}
+
+pub(super) fn revoking() -> Operation {
+    Operation::new(
+        "revokeRole",
+        "Revokes a role; one that is not held is revoked already",
+    )
+    .service(WRITE)
+    .query::<RevokeRole>()
+    .empty(204)
+    .refuses(&[
+        ProblemCode::RequestMalformed,
+        ProblemCode::CustomerNotFound,
+        ProblemCode::RoleNotFound,
+        ProblemCode::RbacGrantExceedsOwn,
+        ProblemCode::RbacLastAdmin,
+        ProblemCode::CustomerErased,
+    ])
 }
 
 /// `DELETE /api/v1/rbac/customers/{id}/assignments/{role}`; a role that is not held is revoked already.

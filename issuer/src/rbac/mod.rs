@@ -13,12 +13,13 @@ pub(crate) mod routes;
 mod store;
 
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::db::{Id, Tx};
 use crate::problem::{Problem, ProblemCode};
 
 /// A role, and what it permits.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, ToSchema)]
 pub(crate) struct Role {
     name: String,
     description: String,
@@ -28,7 +29,7 @@ pub(crate) struct Role {
 }
 
 /// One thing that a role may permit.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, ToSchema)]
 pub(crate) struct Permission {
     name: String,
     description: String,
@@ -52,7 +53,7 @@ impl Named for Permission {
 }
 
 /// A role in a customer's hands.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, ToSchema)]
 pub(crate) struct Assignment {
     role: String,
     granted_at: i64,
@@ -60,7 +61,7 @@ pub(crate) struct Assignment {
 }
 
 /// The roles a customer holds, in force or not.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, ToSchema)]
 pub(crate) struct Assignments {
     customer_id: Id,
     state: String,
@@ -69,7 +70,8 @@ pub(crate) struct Assignments {
 }
 
 /// What a customer may do now; roles and `authz_ver` are those of a token minted now.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, ToSchema)]
+#[schema(as = EffectivePermissions)]
 pub(crate) struct Effective {
     customer_id: Id,
     state: String,

@@ -6,6 +6,7 @@ use axum::extract::FromRequestParts;
 use http::HeaderMap;
 use http::request::Parts;
 use serde::Deserialize;
+use utoipa::ToSchema;
 
 use super::{Named, READ, is_name};
 use crate::app::Shared;
@@ -34,10 +35,13 @@ impl FromRequestParts<Shared> for AskedPage {
 }
 
 /// What the query says.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-struct PageQuery {
+#[schema(as = RbacPageQuery)]
+pub(super) struct PageQuery {
+    #[schema(minimum = 1, maximum = 200, default = 50)]
     page_size: Option<i64>,
+    /// The `next_cursor` of the page before.
     cursor: Option<String>,
 }
 

@@ -12,34 +12,83 @@ use axum::response::{IntoResponse, Response};
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG};
 use http::{HeaderMap, HeaderValue, StatusCode};
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
-use super::page::AskedPage;
-use super::{Permission, READ, Role, assignments, is_name, store};
+use super::page::{AskedPage, PageQuery};
+use super::{Assignments, Effective, Permission, READ, Role, assignments, is_name, store};
 use crate::app::Shared;
 use crate::caller::Caller;
 use crate::db::Id;
 use crate::discovery::holds;
 use crate::extract::{JsonBody, PathId, sha256};
+use crate::openapi::Operation;
 use crate::problem::{Problem, ProblemCode};
 use crate::route_table::{RouteTable, routing};
 
 pub(crate) fn routes() -> RouteTable {
     RouteTable::new()
-        .route("/rbac/roles", routing::get(roles))
-        .route("/rbac/permissions", routing::get(permissions))
+        .route(
+            "/rbac/roles",
+            routing::get(roles).says(
+                Operation::new("listRoles", "Lists the roles")
+                    .service(READ)
+                    .query::<PageQuery>()
+                    .ok::<Roles>()
+                    .revalidated(),
+            ),
+        )
+        .route(
+            "/rbac/permissions",
+            routing::get(permissions).says(
+                Operation::new("listPermissions", "Lists the permissions")
+                    .service(READ)
+                    .query::<PageQuery>()
+                    .ok::<Permissions>()
+                    .revalidated(),
+            ),
+        )
         .route(
             "/rbac/customers/{id}/assignments",
-            routing::get(held).post(assignments::grant),
+            routing::get(held)
+                .says(
+                    Operation::new("listAssignments", "Lists the roles a customer holds")
+                        .service(READ)
+                        .ok::<Assignments>()
+                        .revalidated()
+                        .refuses(&[ProblemCode::CustomerNotFound]),
+                )
+                .post(assignments::grant)
+                .says(assignments::granting()),
         )
         .route(
             "/rbac/customers/{id}/assignments/{role}",
-            routing::delete(assignments::revoke),
+            routing::delete(assignments::revoke).says(assignments::revoking()),
         )
-        .route("/rbac/customers/{id}/effective", routing::get(effective))
-        .route("/rbac/check", routing::post(check))
+        .route(
+            "/rbac/customers/{id}/effective",
+            routing::get(effective).says(
+                Operation::new("getEffectivePermissions", "Says what a customer may do now")
+                    .service(READ)
+                    .ok::<Effective>()
+                    .revalidated()
+                    .refuses(&[ProblemCode::CustomerNotFound]),
+            ),
+        )
+        .route(
+            "/rbac/check",
+            routing::post(check).says(
+                Operation::new(
+                    "checkPermissions",
+                    "Says whether customers may do something",
+                )
+                .service(READ)
+                .body::<Checks>()
+                .ok::<Verdicts>(),
+            ),
+        )
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 struct Roles {
     roles: Vec<Role>,
     next_cursor: Option<String>,
@@ -51,7 +100,7 @@ async fn roles(State(shared): State<Shared>, asked: AskedPage) -> Result<Respons
     revalidated(&asked.headers, None, &Roles { roles, next_cursor })
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 struct Permissions {
     permissions: Vec<Permission>,
     next_cursor: Option<String>,
@@ -93,29 +142,35 @@ async fn effective(
     revalidated(&headers, Some(effective.authz_ver), &effective)
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = PermissionChecks)]
 struct Checks {
+    #[schema(min_items = 1, max_items = 100)]
     checks: Vec<Check>,
 }
 
 /// Whether this customer may do this.
-#[derive(Debug, Deserialize, Serialize)]
+#[derive(Debug, Deserialize, Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = PermissionCheck)]
 struct Check {
+    #[schema(format = "uuid")]
     customer_id: String,
     permission: String,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = PermissionVerdicts)]
 struct Verdicts {
     results: Vec<Verdict>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = PermissionVerdict)]
 struct Verdict {
-    #[serde(flatten)]
-    check: Check,
+    customer_id: String,
+    permission: String,
     allowed: bool,
     /// Null when there is no such customer, who may do nothing.
     authz_ver: Option<i64>,
@@ -134,7 +189,8 @@ async fn check(
         .into_iter()
         .zip(verdicts)
         .map(|(check, (allowed, authz_ver))| Verdict {
-            check,
+            customer_id: check.customer_id,
+            permission: check.permission,
             allowed,
             authz_ver,
         })

@@ -9,6 +9,7 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::commands::{self, Request, ServiceTokenError};
 use super::store::{self, TokenRow};
@@ -19,6 +20,7 @@ use crate::clock::Timestamp;
 use crate::db::Id;
 use crate::extract::{JsonBody, PathId, QueryOf, sha256};
 use crate::idempotency::{Attempt, IdempotencyKey};
+use crate::openapi::Operation;
 use crate::problem::{Problem, ProblemCode};
 use crate::route_table::{RouteTable, routing};
 use crate::router::{created, replayed};
@@ -26,13 +28,74 @@ use crate::settings::SCOPE_NAMES;
 
 pub(crate) fn routes() -> RouteTable {
     RouteTable::new()
-        .route("/service-tokens", routing::get(list).post(create))
-        .route("/service-tokens/{id}/rotate", routing::post(rotate))
-        .route("/service-tokens/{id}", routing::delete(revoke))
+        .route(
+            "/service-tokens",
+            routing::get(list)
+                .says(
+                    Operation::new("listServiceTokens", "Lists stored service tokens")
+                        .service(SCOPE)
+                        .query::<Page>()
+                        .ok::<Tokens>(),
+                )
+                .post(create)
+                .says(
+                    Operation::new(
+                        "createServiceToken",
+                        "Makes a service token, whose text is in this answer alone",
+                    )
+                    .service(SCOPE)
+                    .idempotent()
+                    .body::<CreateToken>()
+                    .created::<MadeToken<'_>>()
+                    .refuses(&[
+                        ProblemCode::ServiceTokenLimit,
+                        ProblemCode::ServiceTokenLifeInvalid,
+                        ProblemCode::ServiceClientIdInvalid,
+                        ProblemCode::ServiceScopeInvalid,
+                        ProblemCode::ServiceScopesDiffer,
+                        ProblemCode::ServiceClientSuspended,
+                        ProblemCode::ServiceTokenNotFound,
+                    ]),
+                ),
+        )
+        .route(
+            "/service-tokens/{id}/rotate",
+            routing::post(rotate).says(
+                Operation::new(
+                    "rotateServiceToken",
+                    "Makes the successor of a service token",
+                )
+                .service(SCOPE)
+                .idempotent()
+                .optional_body::<RotateToken>()
+                .created::<MadeToken<'_>>()
+                .refuses(&[
+                    ProblemCode::ServiceTokenNotFound,
+                    ProblemCode::ServiceTokenLimit,
+                    ProblemCode::ServiceTokenEnded,
+                    ProblemCode::ServiceTokenLifeInvalid,
+                    ProblemCode::ServiceScopesDiffer,
+                    ProblemCode::ServiceClientSuspended,
+                ]),
+            ),
+        )
+        .route(
+            "/service-tokens/{id}",
+            routing::delete(revoke).says(
+                Operation::new(
+                    "revokeServiceToken",
+                    "Ends a service token; a repeated call answers the same",
+                )
+                .service(SCOPE)
+                .ok::<TokenView>()
+                .refuses(&[ProblemCode::ServiceTokenNotFound]),
+            ),
+        )
 }
 
 /// A stored token as operators see it.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = ServiceToken)]
 struct TokenView {
     id: Id,
     client_id: String,
@@ -49,24 +112,29 @@ struct TokenView {
     revoked_at: Option<i64>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = MadeServiceToken)]
 struct MadeToken<'a> {
     token: Option<&'a str>,
     #[serde(flatten)]
     view: TokenView,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = ServiceTokens)]
 struct Tokens {
     service_tokens: Vec<TokenView>,
     /// What to ask for as `after`, if there are more.
     next: Option<Id>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = ServiceTokenQuery)]
 struct Page {
+    #[schema(format = "uuid")]
     after: Option<String>,
+    #[schema(minimum = 1, maximum = 200, default = 100)]
     limit: Option<i64>,
 }
 
@@ -103,10 +171,12 @@ async fn list(
     .into_response())
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = CreateServiceToken)]
 struct CreateToken {
     client_id: String,
+    #[schema(min_items = 1)]
     scopes: Vec<String>,
     /// Seconds.
     expires_in: Option<u64>,
@@ -136,8 +206,9 @@ async fn create(
     Ok(answer(&row, Some(&fresh.text), now))
 }
 
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = RotateServiceToken)]
 struct RotateToken {
     /// Seconds.
     expires_in: Option<u64>,

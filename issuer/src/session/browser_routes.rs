@@ -7,13 +7,16 @@ use axum::response::{AppendHeaders, IntoResponse, Response};
 use http::StatusCode;
 use http::request::Parts;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
+use super::open::OpenedView;
 use super::{Device, SessionRow, SessionView, refresh, store};
 use crate::app::Shared;
 use crate::audit::Actor;
 use crate::browser::{Page, cookies};
 use crate::db::Id;
 use crate::extract::{JsonBody, PathId, QueryOf};
+use crate::openapi::Operation;
 use crate::problem::{Problem, ProblemCode};
 use crate::request_id::RequestId;
 use crate::route_table::{RouteTable, routing};
@@ -22,19 +25,75 @@ use crate::status_list::PUBLISHED_WITHIN;
 
 /// The route that the refresh token speaks for.
 pub(crate) fn refreshes() -> RouteTable {
-    RouteTable::new().route("/auth/token/refresh", routing::post(refresh_token))
+    RouteTable::new().route(
+        "/auth/token/refresh",
+        routing::post(refresh_token).says(
+            Operation::new(
+                "refreshSession",
+                "Trades the refresh token for its successor and an access token",
+            )
+            .page()
+            .refresh_cookie()
+            .ok::<OpenedView>()
+            .sets_cookie(200)
+            .refuses(&[
+                ProblemCode::RefreshTokenInvalid,
+                ProblemCode::KeyUnavailable,
+            ]),
+        ),
+    )
 }
 
 /// The route that the cookie may speak for.
 pub(crate) fn with_cookies() -> RouteTable {
-    RouteTable::new().route("/auth/logout", routing::post(logout))
+    RouteTable::new().route(
+        "/auth/logout",
+        routing::post(logout).says(
+            Operation::new(
+                "logOut",
+                "Signs out, here or elsewhere; a session that is over is signed out already",
+            )
+            .page()
+            .maybe_customer()
+            .refresh_cookie()
+            .optional_body::<Logout>()
+            .empty(204)
+            .sets_cookie(204),
+        ),
+    )
 }
 
 /// Routes that the access token speaks for.
 pub(crate) fn with_bearer() -> RouteTable {
     RouteTable::new()
-        .route("/auth/sessions", routing::get(list).delete(end_others))
-        .route("/auth/sessions/{sid}", routing::delete(end_one))
+        .route(
+            "/auth/sessions",
+            routing::get(list)
+                .says(
+                    Operation::new("listOwnSessions", "Lists where the customer is signed in")
+                        .customer()
+                        .ok::<Devices>(),
+                )
+                .delete(end_others)
+                .says(
+                    Operation::new(
+                        "endOtherSessions",
+                        "Ends every other session of the customer",
+                    )
+                    .customer()
+                    .query::<Except>()
+                    .empty(204),
+                ),
+        )
+        .route(
+            "/auth/sessions/{sid}",
+            routing::delete(end_one).says(
+                Operation::new("endOwnSession", "Ends a session of the customer")
+                    .customer()
+                    .empty(204)
+                    .refuses(&[ProblemCode::SessionNotFound]),
+            ),
+        )
 }
 
 /// The refresh token in the request's cookie.
@@ -58,7 +117,7 @@ async fn refresh_token(
     Ok(opened.published(&shared).await)
 }
 
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct Logout {
     #[serde(default)]
@@ -66,8 +125,9 @@ struct Logout {
 }
 
 /// Which sessions of the customer end.
-#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
+#[schema(as = WhichSessions)]
 enum Which {
     #[default]
     This,
@@ -99,7 +159,8 @@ async fn logout(
     Ok((StatusCode::NO_CONTENT, gone).into_response())
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Device)]
 struct DeviceView {
     #[serde(flatten)]
     session: SessionView,
@@ -108,7 +169,7 @@ struct DeviceView {
     is_current: bool,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 struct Devices {
     sessions: Vec<DeviceView>,
 }
@@ -144,13 +205,13 @@ async fn end_one(
     Ok(StatusCode::NO_CONTENT)
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct Except {
     except: Current,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 enum Current {
     Current,

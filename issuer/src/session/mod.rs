@@ -17,6 +17,7 @@ pub(crate) mod routes;
 mod store;
 
 use serde::Serialize;
+use utoipa::ToSchema;
 
 pub(crate) use batch::Mints;
 
@@ -131,7 +132,8 @@ impl Holder {
 }
 
 /// A session as callers see it; the names are those of the verifier's `Session`.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, ToSchema)]
+#[schema(as = Session)]
 pub(crate) struct SessionView {
     session_id: Id,
     subject: Id,

@@ -7,6 +7,7 @@
 use axum::Json;
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::issue;
 use super::{
@@ -194,8 +195,9 @@ impl Opened {
 }
 
 /// The answer to signing in, stepping up and refreshing; the refresh token is in a cookie only.
-#[derive(Debug, Serialize)]
-struct OpenedView {
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = OpenedSession)]
+pub(crate) struct OpenedView {
     access_token: String,
     token_type: &'static str,
     expires_in: i64,

@@ -3,18 +3,27 @@
 use axum::Json;
 use axum::extract::State;
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::{Device, SessionView, store};
 use crate::app::Shared;
 use crate::caller::Caller;
+use crate::openapi::Operation;
 use crate::problem::Problem;
 use crate::route_table::{RouteTable, routing};
 
 pub(crate) fn routes() -> RouteTable {
-    RouteTable::new().route("/sessions", routing::get(list))
+    RouteTable::new().route(
+        "/sessions",
+        routing::get(list).says(
+            Operation::new("listSessions", "Counts sessions and lists the newest")
+                .service("ops:sessions")
+                .ok::<Sessions>(),
+        ),
+    )
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 struct Sessions {
     live: i64,
     revoked_last_hour: i64,
@@ -22,7 +31,8 @@ struct Sessions {
     sessions: Vec<View>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = SessionOnDevice)]
 struct View {
     #[serde(flatten)]
     session: SessionView,

@@ -8,6 +8,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::issue::{self, Issued};
 use super::{SessionView, revoke};
@@ -16,24 +17,56 @@ use crate::caller::Caller;
 use crate::db::Id;
 use crate::extract::{JsonBody, PathId};
 use crate::idempotency::IdempotencyKey;
+use crate::openapi::Operation;
 use crate::problem::{Problem, ProblemCode};
 use crate::route_table::{RouteTable, routing};
 use crate::router::{created, replayed};
 
 pub(crate) fn routes() -> RouteTable {
     RouteTable::new()
-        .route("/service/sessions", routing::post(mint))
-        .route("/service/sessions/{sid}/revoke", routing::post(end))
+        .route(
+            "/service/sessions",
+            routing::post(mint).says(
+                Operation::new(
+                    "mintSession",
+                    "Opens a session for a customer whom the service authenticated",
+                )
+                .service("sessions:mint")
+                .idempotent()
+                .body::<MintSession>()
+                .created::<MintedSession>()
+                .refuses(&[
+                    ProblemCode::CustomerNotFound,
+                    ProblemCode::CustomerSuspended,
+                    ProblemCode::CustomerErased,
+                    ProblemCode::SessionAudienceNotAllowed,
+                    ProblemCode::SessionEnded,
+                ]),
+            ),
+        )
+        .route(
+            "/service/sessions/{sid}/revoke",
+            routing::post(end).says(
+                Operation::new(
+                    "revokeSession",
+                    "Ends a session; a repeated call answers the same",
+                )
+                .service("sessions:revoke")
+                .ok::<SessionView>()
+                .refuses(&[ProblemCode::SessionNotFound]),
+            ),
+        )
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct MintSession {
+    #[schema(format = "uuid")]
     customer_id: String,
     audience: Option<String>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 struct MintedSession {
     access_token: String,
     token_type: &'static str,

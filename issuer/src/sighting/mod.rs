@@ -17,6 +17,7 @@ use std::sync::{Mutex, PoisonError};
 use http::header::IF_NONE_MATCH;
 use http::{HeaderMap, HeaderValue};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::clock::Timestamp;
 use crate::db::{Db, DbError, Tx};
@@ -44,7 +45,8 @@ pub(super) struct Sighting {
 
 /// Conditional requests of clients without a name, as this process saw them: how many clients they are
 /// nobody knows.
-#[derive(Debug, Clone, Copy, Serialize)]
+#[derive(Debug, Clone, Copy, Serialize, ToSchema)]
+#[schema(as = AnonymousVerifiers)]
 pub(crate) struct Anonymous {
     generation: i64,
     requests: u64,
@@ -52,7 +54,7 @@ pub(crate) struct Anonymous {
 }
 
 /// Who holds what, as far as it is known.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, ToSchema)]
 pub(crate) struct Holdings {
     total: i64,
     holding: Vec<Holding>,
@@ -61,7 +63,7 @@ pub(crate) struct Holdings {
 }
 
 /// How many verifiers proved a generation, and when the last of them did.
-#[derive(Debug, Clone, Copy, Serialize)]
+#[derive(Debug, Clone, Copy, Serialize, ToSchema)]
 pub(super) struct Holding {
     pub(super) generation: i64,
     pub(super) count: i64,

@@ -7,21 +7,57 @@ use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use http::header::{ACCESS_CONTROL_ALLOW_ORIGIN, CACHE_CONTROL};
 use http::{HeaderMap, HeaderValue};
-use serde_json::json;
+use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::{events, uri};
 use crate::app::Shared;
 use crate::discovery::{Cacheable, cacheable};
 use crate::extract::{PathId, sha256};
+use crate::openapi::Operation;
 use crate::problem::{Problem, ProblemCode};
 use crate::rate_limit::ClientAddress;
 use crate::route_table::{RouteTable, routing};
 
 pub(crate) fn routes() -> RouteTable {
     RouteTable::new()
-        .route("/status-lists", routing::get(aggregation))
-        .route("/status-lists/{id}", routing::get(list))
-        .route("/status-lists/{id}/events", routing::get(subscribe))
+        .route(
+            "/status-lists",
+            routing::get(aggregation).says(
+                Operation::new("listStatusLists", "Lists the status lists")
+                    .ok::<StatusLists>()
+                    .revalidated(),
+            ),
+        )
+        .route(
+            "/status-lists/{id}",
+            routing::get(list).says(
+                Operation::new("getStatusList", "Gives a signed status list")
+                    .text("application/statuslist+jwt")
+                    .revalidated()
+                    .refuses(&[ProblemCode::StatusListNotFound, ProblemCode::KeyUnavailable]),
+            ),
+        )
+        .route(
+            "/status-lists/{id}/events",
+            routing::get(subscribe).says(
+                Operation::new(
+                    "subscribeStatusList",
+                    "Says when there is a newer version of a list (server-sent events)",
+                )
+                .text("text/event-stream")
+                .refuses(&[
+                    ProblemCode::StatusListNotFound,
+                    ProblemCode::StatusListSubscribersFull,
+                    ProblemCode::StatusListAddressFull,
+                ]),
+            ),
+        )
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+struct StatusLists {
+    status_lists: Vec<String>,
 }
 
 /// `GET /status-lists`: the lists there are (§9.3).
@@ -30,8 +66,10 @@ async fn aggregation(
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let ids = shared.lists.ids().into_iter();
-    let uris: Vec<String> = ids.map(|id| uri(&shared.settings.url, id)).collect();
-    let body = Bytes::from(json!({ "status_lists": uris }).to_string());
+    let lists = StatusLists {
+        status_lists: ids.map(|id| uri(&shared.settings.url, id)).collect(),
+    };
+    let body = Bytes::from(serde_json::to_vec(&lists).map_err(Problem::fault)?);
     let digest: String = sha256(&body)
         .iter()
         .take(8)

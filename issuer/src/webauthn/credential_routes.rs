@@ -7,6 +7,7 @@ use axum::Json;
 use axum::extract::State;
 use base64_simd::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::{CredentialRow, CredentialView, check_name, store};
 use crate::app::Shared;
@@ -15,20 +16,52 @@ use crate::customers::addresses;
 use crate::db::{Id, Tx};
 use crate::extract::{JsonBody, PathId};
 use crate::mail::{self, Mail};
+use crate::openapi::Operation;
 use crate::problem::{Problem, ProblemCode};
 use crate::route_table::{RouteTable, routing};
 use crate::signed_in::SignedIn;
 
 pub(crate) fn routes() -> RouteTable {
     RouteTable::new()
-        .route("/auth/webauthn/credentials", routing::get(list))
+        .route(
+            "/auth/webauthn/credentials",
+            routing::get(list).says(
+                Operation::new("listPasskeys", "Lists the passkeys of the customer")
+                    .customer()
+                    .ok::<Credentials>(),
+            ),
+        )
         .route(
             "/auth/webauthn/credentials/{id}",
-            routing::patch(rename).delete(remove),
+            routing::patch(rename)
+                .says(
+                    Operation::new("renamePasskey", "Renames a passkey")
+                        .customer()
+                        .body::<Change>()
+                        .ok::<CredentialView>()
+                        .refuses(&[
+                            ProblemCode::InsufficientUserAuthentication,
+                            ProblemCode::WebauthnCredentialNotFound,
+                            ProblemCode::WebauthnCredentialNameInvalid,
+                        ]),
+                )
+                .delete(remove)
+                .says(
+                    Operation::new("removePasskey", "Removes a passkey, but not the last")
+                        .customer()
+                        .ok::<Accepted>()
+                        .refuses(&[
+                            ProblemCode::InsufficientUserAuthentication,
+                            ProblemCode::WebauthnCredentialNotFound,
+                            ProblemCode::WebauthnLastCredential,
+                            ProblemCode::SignInNotConfigured,
+                        ]),
+                ),
         )
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Passkeys)]
 struct Credentials {
     credentials: Vec<CredentialView>,
 }
@@ -42,9 +75,11 @@ async fn list(
     Ok(Json(Credentials { credentials }))
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = RenamePasskey)]
 struct Change {
+    #[schema(min_length = 1, max_length = 100)]
     name: String,
 }
 
@@ -79,7 +114,8 @@ async fn rename(
 
 /// What the browser tells its password manager, so that it stops offering what is gone
 /// (`signalAllAcceptedCredentials`, W3C WebAuthn Level 3 §5.1.10.2).
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = AcceptedPasskeys)]
 struct Accepted {
     rp_id: String,
     user_id: String,

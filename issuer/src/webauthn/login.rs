@@ -10,6 +10,7 @@ use axum::extract::State;
 use axum::response::{AppendHeaders, IntoResponse, Response};
 use base64_simd::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 use webauthn_rs::prelude::{DiscoverableAuthentication, Passkey};
 
 use super::ceremony::{Descriptor, Refused};
@@ -31,9 +32,11 @@ use crate::session::open::{self, Opened, Shown};
 use crate::signed_in::{MaybeSignedIn, SignedIn};
 
 /// Without an address the browser offers what it has.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = AskLogin)]
 pub(super) struct Ask {
+    #[schema(min_length = 3, max_length = 254)]
     email: Option<String>,
 }
 

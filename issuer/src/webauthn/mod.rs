@@ -22,30 +22,88 @@ use serde::Serialize;
 
 pub(crate) use ceremony::RelyingParty;
 pub(crate) use challenge::sweep;
+use utoipa::ToSchema;
 
 use crate::app::Shared;
 use crate::clock::Timestamp;
 use crate::customers::is_unprintable;
 use crate::db::{DbError, Id, Tx};
+use crate::openapi::Operation;
 use crate::problem::{Problem, ProblemCode};
 use crate::route_table::{RouteTable, routing};
+use crate::session::open::OpenedView;
 
 /// Routes of ceremonies, which a cookie binds to a browser.
 pub(crate) fn with_cookies() -> RouteTable {
     RouteTable::new()
         .route(
             "/auth/webauthn/register/options",
-            routing::post(register::options),
+            routing::post(register::options).says(
+                Operation::new("beginRegistration", "Begins the registration of a passkey")
+                    .page()
+                    .maybe_customer()
+                    .body::<register::Ask>()
+                    .ok::<register::Options>()
+                    .sets_cookie(200)
+                    .refuses(&[
+                        ProblemCode::InsufficientUserAuthentication,
+                        ProblemCode::CustomerNotFound,
+                        ProblemCode::CustomerEmailInvalid,
+                        ProblemCode::CustomerDisplayNameInvalid,
+                        ProblemCode::WebauthnCredentialNameInvalid,
+                        ProblemCode::WebauthnCredentialsFull,
+                    ]),
+            ),
         )
         .route(
             "/auth/webauthn/register/verify",
-            routing::post(register::verify),
+            routing::post(register::verify).says(
+                Operation::new(
+                    "finishRegistration",
+                    "Takes the new passkey: of somebody new, who is signed in, or of a customer",
+                )
+                .page()
+                .maybe_customer()
+                .body::<register::Answer>()
+                .ok::<OpenedView>()
+                .sets_cookie(200)
+                .created::<CredentialView>()
+                .refuses(&[
+                    ProblemCode::InsufficientUserAuthentication,
+                    ProblemCode::RegistrationFailed,
+                    ProblemCode::CustomerEmailInvalid,
+                    ProblemCode::WebauthnCredentialTaken,
+                    ProblemCode::WebauthnCredentialsFull,
+                ]),
+            ),
         )
         .route(
             "/auth/webauthn/login/options",
-            routing::post(login::options),
+            routing::post(login::options).says(
+                Operation::new(
+                    "beginLogin",
+                    "Begins to sign in, or to show a passkey again",
+                )
+                .page()
+                .maybe_customer()
+                .optional_body::<login::Ask>()
+                .ok::<register::Options>()
+                .sets_cookie(200)
+                .refuses(&[ProblemCode::CustomerEmailInvalid]),
+            ),
         )
-        .route("/auth/webauthn/login/verify", routing::post(login::verify))
+        .route(
+            "/auth/webauthn/login/verify",
+            routing::post(login::verify).says(
+                Operation::new("finishLogin", "Takes the passkey that was shown")
+                    .page()
+                    .maybe_customer()
+                    .body::<register::Answer>()
+                    .ok::<OpenedView>()
+                    .sets_cookie(200)
+                    .refuses(&[ProblemCode::AuthenticationFailed]),
+            ),
+        )
 }
 
 /// A passkey as the database keeps it.
@@ -67,7 +125,8 @@ pub(crate) struct CredentialRow {
 }
 
 /// A passkey as its owner sees it.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Passkey)]
 pub(crate) struct CredentialView {
     id: Id,
     name: String,

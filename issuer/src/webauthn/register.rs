@@ -10,6 +10,7 @@ use axum::response::{AppendHeaders, IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use serde_json::value::RawValue;
+use utoipa::ToSchema;
 use webauthn_rs::prelude::PasskeyRegistration;
 
 use super::ceremony::{Descriptor, Registered, User};
@@ -32,27 +33,35 @@ use crate::session::open::{self, Shown};
 use crate::signed_in::{MaybeSignedIn, SignedIn};
 
 /// Of somebody new: `email` and perhaps `display_name`. Of a customer: perhaps `name`, the passkey's.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = AskRegistration)]
 pub(super) struct Ask {
+    #[schema(min_length = 3, max_length = 254)]
     email: Option<String>,
+    #[schema(min_length = 1, max_length = 200)]
     display_name: Option<String>,
+    #[schema(min_length = 1, max_length = 100)]
     name: Option<String>,
 }
 
 /// What the browser is asked, in the words of `navigator.credentials`, and the id its answer must name.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = CeremonyOptions)]
 pub(super) struct Options {
     pub(super) challenge_id: Id,
     #[serde(flatten)]
+    #[schema(value_type = BTreeMap<String, Value>)]
     pub(super) options: Value,
 }
 
 /// The browser's answer.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = CeremonyAnswer)]
 pub(super) struct Answer {
     pub(super) challenge_id: Id,
+    #[schema(value_type = BTreeMap<String, Value>)]
     pub(super) credential: Box<RawValue>,
 }
 

@@ -7,14 +7,16 @@ use axum::response::Response;
 use base64_simd::URL_SAFE_NO_PAD;
 use http::{HeaderMap, HeaderValue};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::app::Shared;
 use crate::discovery::{Cacheable, cache_control, cacheable};
 use crate::extract::sha256;
 use crate::problem::Problem;
 
-#[derive(Debug, Serialize)]
-struct RelatedOrigins<'a> {
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct RelatedOrigins<'a> {
+    #[schema(value_type = Vec<String>)]
     origins: &'a [String],
 }
 

@@ -31,6 +31,7 @@ mod migrations;
 mod oauth;
 mod oauth_forgery;
 mod oauth_tokens;
+mod openapi;
 mod postgres;
 mod problem;
 mod rate_limit;

@@ -10,6 +10,7 @@ mod faults;
 mod grpc;
 mod guards;
 mod health;
+mod http_vectors;
 mod introspect;
 mod logs;
 mod openapi;

@@ -62,4 +62,23 @@ pub(crate) fn cookie<'a>(headers: &'a HeaderMap, name: &str) -> Result<Option<&'
     Ok(found.filter(|token| !token.is_empty()))
 }
 
+/// The one token of a request whose carriers are the header and, where it has a name, a cookie.
+///
+/// # Errors
+/// `bearer_missing`, `bearer_malformed`.
+pub(crate) fn only<'a>(
+    headers: &'a HeaderMap,
+    cookie_name: Option<&str>,
+) -> Result<&'a [u8], EdgeCode> {
+    let in_cookie = match cookie_name {
+        Some(name) => cookie(headers, name)?,
+        None => None,
+    };
+    match (authorization(headers)?, in_cookie) {
+        (Some(token), None) | (None, Some(token)) => Ok(token),
+        (None, None) => Err(EdgeCode::BearerMissing),
+        (Some(_), Some(_)) => Err(EdgeCode::BearerMalformed),
+    }
+}
+
 const SCHEME: &[u8] = b"Bearer";

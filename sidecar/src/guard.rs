@@ -2,6 +2,12 @@
 //!
 //! **Invariant:** a web page gets nothing: not by DNS rebinding (`Host`), not by a request of its
 //! own (`Origin`, `Sec-Fetch-Site`), and no answer carries a CORS header (hazard S24).
+//!
+//! Envoy passes on its client's `Host` and `Origin`, so neither is looked at where only Envoy asks.
+//! A page that calls there in its place learns nothing: no credential rides along by itself (there
+//! is no cookie of this origin, `Authorization` needs a preflight that is refused, no answer can be
+//! read across origins), and one that rebinds DNS to read answers has to bring the token it asks
+//! about. Browsers do not speak HTTP/2 without TLS, so gRPC they do not reach at all.
 
 use std::net::SocketAddr;
 
@@ -9,7 +15,9 @@ use http::header::{HOST, ORIGIN};
 use http::request::Parts;
 use http::{HeaderName, Method};
 
+use crate::grpc;
 use crate::problem::EdgeCode;
+use crate::routes::envoy;
 
 /// The names this listener answers to.
 #[derive(Debug)]
@@ -38,9 +46,20 @@ impl Guard {
     /// Whether a request with this head may go on.
     ///
     /// # Errors
-    /// `host_not_allowed`, `origin_not_allowed`; `method_not_allowed` for TRACE and CONNECT, which
-    /// no route has.
+    /// `host_not_allowed`, `origin_not_allowed`; `method_not_allowed` for CONNECT, which no
+    /// route has.
     pub(crate) fn check(&self, head: &Parts) -> Result<(), EdgeCode> {
+        let is_of_envoy = head.uri.path().starts_with(envoy::PREFIX) || grpc::is_call(head);
+        if !is_of_envoy {
+            self.check_page(head)?;
+        }
+        if head.method == Method::CONNECT {
+            return Err(EdgeCode::MethodNotAllowed);
+        }
+        Ok(())
+    }
+
+    fn check_page(&self, head: &Parts) -> Result<(), EdgeCode> {
         if !self.is_host_allowed(head) {
             return Err(EdgeCode::HostNotAllowed);
         }
@@ -49,9 +68,6 @@ impl Guard {
         let mut sites = headers.get_all(SEC_FETCH_SITE).iter();
         if headers.contains_key(ORIGIN) || !sites.all(|site| is_by_hand(site.as_bytes())) {
             return Err(EdgeCode::OriginNotAllowed);
-        }
-        if head.method == Method::TRACE || head.method == Method::CONNECT {
-            return Err(EdgeCode::MethodNotAllowed);
         }
         Ok(())
     }

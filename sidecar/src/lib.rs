@@ -7,11 +7,15 @@
 
 mod activity;
 mod bearer;
+mod callers;
 pub mod cli;
 mod connection;
+mod grpc;
 mod guard;
+mod identity;
 mod listen;
 mod metrics;
+mod openapi;
 mod problem;
 mod router;
 mod routes;
@@ -30,7 +34,9 @@ use std::sync::atomic::AtomicBool;
 use queue_verifier::{Clock, ConfigError, Verifier};
 use tokio::sync::watch;
 
+pub use callers::Callers;
 pub use listen::{LoopbackAddr, NotLoopback};
+pub use openapi::openapi;
 pub use problem::EdgeCode;
 pub use settings::{Settings, SettingsError};
 
@@ -52,7 +58,7 @@ impl App {
     /// Builds the verifier of `settings`, then binds; `clock` judges tokens, key sets and clients.
     ///
     /// # Errors
-    /// [`StartError::Config`] before a port is bound, [`StartError::Bind`] when it is taken.
+    /// [`StartError::Config`] and [`StartError::Settings`], [`StartError::Bind`] when it is taken.
     pub fn build(settings: &Settings, clock: Arc<dyn Clock>) -> Result<Self, StartError> {
         let verifier = settings.verifier(Arc::clone(&clock)).build()?;
         let listener = settings.listen.bind();
@@ -65,6 +71,9 @@ impl App {
             metrics: metrics::Metrics::new(),
             guard: guard::Guard::new(local_addr, &settings.hosts),
             cookie: settings.cookie.clone(),
+            callers: settings.introspect_callers.clone(),
+            envoy: settings.envoy_requirement()?,
+            issuers: settings.audiences(),
             deadline: settings.deadline,
             max_in_flight: settings.max_in_flight,
             has_been_ready: AtomicBool::new(false),
@@ -122,6 +131,9 @@ impl App {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum StartError {
+    /// A setting of the sidecar that means nothing.
+    #[error(transparent)]
+    Settings(#[from] SettingsError),
     /// A setting the verifier refuses.
     #[error("{}: {_0}", _0.code())]
     Config(#[from] ConfigError),

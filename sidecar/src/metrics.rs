@@ -150,6 +150,7 @@ fn is_verdict(code: EdgeCode) -> bool {
             | EdgeCode::BearerMalformed
             | EdgeCode::DeadlineExceeded
             | EdgeCode::SessionTooLarge
+            | EdgeCode::SubjectReserved
     )
 }
 

@@ -11,7 +11,7 @@ use axum::body::Body;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderValue, Response, StatusCode};
 use queue_verifier::{Error, ErrorCode, ErrorKind};
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 use crate::wire::Requirement;
 
@@ -59,13 +59,15 @@ codes! {
     MethodNotAllowed "method_not_allowed" METHOD_NOT_ALLOWED "The path exists, the method does not.";
     Overloaded "overloaded" SERVICE_UNAVAILABLE "Too many requests are under way.";
     RequestMalformed "request_malformed" BAD_REQUEST "The body or the query is not what the route takes.";
-    RequestTooLarge "request_too_large" PAYLOAD_TOO_LARGE "The body is larger than 64 KiB.";
-    RequestUnsupportedMediaType "request_unsupported_media_type" UNSUPPORTED_MEDIA_TYPE "The body is not labelled as JSON in UTF-8.";
+    RequestTooLarge "request_too_large" PAYLOAD_TOO_LARGE "The body is larger than the route takes.";
+    RequestUnsupportedMediaType "request_unsupported_media_type" UNSUPPORTED_MEDIA_TYPE "The body is not labelled as the route takes it, in UTF-8.";
     RequestTimeout "request_timeout" REQUEST_TIMEOUT "The body did not arrive in time.";
+    CallerUnknown "caller_unknown" UNAUTHORIZED "The caller is none of those that may introspect.";
     BearerMissing "bearer_missing" UNAUTHORIZED "The request carries no token.";
     BearerMalformed "bearer_malformed" BAD_REQUEST "The request does not carry exactly one bearer token.";
     DeadlineExceeded "deadline_exceeded" SERVICE_UNAVAILABLE "The token could not be judged in time.";
     SessionTooLarge "session_too_large" FORBIDDEN "The session does not fit into response headers.";
+    SubjectReserved "subject_reserved" FORBIDDEN "The token has no subject, or a name that Kubernetes keeps for itself.";
     NotReady "not_ready" SERVICE_UNAVAILABLE "There is no key set young enough to judge by.";
     Draining "draining" SERVICE_UNAVAILABLE "The sidecar is shutting down.";
     Internal "internal_error" SERVICE_UNAVAILABLE "The sidecar failed; the token was not judged.";
@@ -87,6 +89,7 @@ impl From<EdgeCode> for Problem {
     fn from(code: EdgeCode) -> Self {
         let challenge = match code {
             EdgeCode::BearerMissing => Some(HeaderValue::from_static("Bearer")),
+            EdgeCode::CallerUnknown => Some(HeaderValue::from_static(INTROSPECTION)),
             EdgeCode::BearerMalformed => challenge("invalid_request", code.meaning(), None),
             _ => None,
         };
@@ -106,37 +109,31 @@ impl Problem {
     pub(crate) fn verdict(error: &Error, requirement: &Requirement) -> Self {
         let code = error.code();
         let meaning = code.meaning();
-        let (status, challenge) = match code {
-            _ if code.kind() == ErrorKind::Fault => (StatusCode::SERVICE_UNAVAILABLE, None),
+        let challenge = match code {
+            _ if code.kind() == ErrorKind::Fault => None,
             ErrorCode::ClaimsScopeMissing
             | ErrorCode::ClaimsRoleMissing
             | ErrorCode::ClaimsTenantMismatch => {
                 let scope = requirement.scope_attribute();
                 let scope = scope.as_deref().map(|scope| ("scope", scope));
-                (
-                    StatusCode::FORBIDDEN,
-                    challenge("insufficient_scope", meaning, scope),
-                )
+                challenge("insufficient_scope", meaning, scope)
             }
             ErrorCode::ClaimsAuthTooOld => {
                 let age = requirement.max_age_attribute();
                 let age = age.as_deref().map(|age| ("max_age", age));
-                (StatusCode::UNAUTHORIZED, challenge(STEP_UP, meaning, age))
+                challenge(STEP_UP, meaning, age)
             }
             ErrorCode::ClaimsAcrInsufficient => {
                 let acr = requirement.acr_attribute();
                 let acr = acr.as_deref().map(|acr| ("acr_values", acr));
-                (StatusCode::UNAUTHORIZED, challenge(STEP_UP, meaning, acr))
+                challenge(STEP_UP, meaning, acr)
             }
-            _ => (
-                StatusCode::UNAUTHORIZED,
-                challenge("invalid_token", meaning, None),
-            ),
+            _ => challenge("invalid_token", meaning, None),
         };
         Self {
             code: code.as_str(),
             edge: None,
-            status,
+            status: status_of(code),
             title: meaning,
             detail: Cow::Owned(error.to_string()),
             challenge,
@@ -149,16 +146,19 @@ impl Problem {
         self
     }
 
+    /// The code, as it is on the wire.
+    pub(crate) fn code(&self) -> &'static str {
+        self.code
+    }
+
+    /// The status it travels with.
+    pub(crate) fn status(&self) -> StatusCode {
+        self.status
+    }
+
     /// The body (RFC 9457 §3.1).
     pub(crate) fn body(&self) -> Vec<u8> {
-        let body = Body9457 {
-            r#type: format_args!("urn:queue:problem:{}", self.code),
-            title: self.title,
-            status: self.status.as_u16(),
-            detail: &self.detail,
-            code: self.code,
-        };
-        serde_json::to_vec(&body).unwrap_or_default()
+        serde_json::to_vec(self).unwrap_or_default()
     }
 
     pub(crate) fn into_response(self) -> Response<Body> {
@@ -174,6 +174,17 @@ impl Problem {
             headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
         }
         response
+    }
+}
+
+/// The HTTP status that a code of the walk travels with.
+pub(crate) fn status_of(code: ErrorCode) -> StatusCode {
+    match code {
+        _ if code.kind() == ErrorKind::Fault => StatusCode::SERVICE_UNAVAILABLE,
+        ErrorCode::ClaimsScopeMissing
+        | ErrorCode::ClaimsRoleMissing
+        | ErrorCode::ClaimsTenantMismatch => StatusCode::FORBIDDEN,
+        _ => StatusCode::UNAUTHORIZED,
     }
 }
 
@@ -193,6 +204,19 @@ fn is_quotable(value: &str) -> bool {
     value.len() <= 1024 && value.bytes().all(is_plain)
 }
 
+impl Serialize for Problem {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let body = Body9457 {
+            r#type: format_args!("urn:queue:problem:{}", self.code),
+            title: self.title,
+            status: self.status.as_u16(),
+            detail: &self.detail,
+            code: self.code,
+        };
+        body.serialize(serializer)
+    }
+}
+
 #[derive(Serialize)]
 struct Body9457<'a> {
     r#type: std::fmt::Arguments<'a>,
@@ -204,5 +228,7 @@ struct Body9457<'a> {
 
 /// Media type of a refusal.
 pub(crate) const PROBLEM_JSON: &str = "application/problem+json";
+/// RFC 7617 §2.
+const INTROSPECTION: &str = "Basic realm=\"introspection\"";
 /// RFC 9470 §3.
 const STEP_UP: &str = "insufficient_user_authentication";

@@ -1,7 +1,7 @@
 //! Router: the route table, and the front every request passes before it.
 //!
 //! **Invariant:** a route is an exact path and a method: no pattern, no normalisation, no list of
-//! exceptions (hazards S10, S13, S14). A panic, too, is a refusal (hazard S29).
+//! exceptions (hazards S10, S13, S14); below `/envoy/` every path is the same route. A panic, too, is a refusal (hazard S29).
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -12,25 +12,37 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::routing::{any, get, post};
 use futures_util::FutureExt as _;
-use http::header::CONNECTION;
-use http::{HeaderValue, Request, Response, Version};
+use http::header::{ALLOW, CONNECTION};
+use http::{HeaderValue, Method, Request, Response, StatusCode, Version};
 use hyper::body::Incoming;
 use tower_service::Service as _;
 
+use crate::grpc;
+use crate::identity;
 use crate::problem::EdgeCode;
-use crate::routes::{auth, health, metrics, validate};
+use crate::routes::{
+    auth, batch, envoy, health, introspect, metrics, openapi, tokenreviews, validate,
+};
 use crate::shared::Shared;
 
 /// Every route of the sidecar.
 pub(crate) fn router(shared: Arc<Shared>) -> Router {
     Router::new()
         .route("/v1/validate", post(validate::validate))
+        .route("/v1/validate/batch", post(batch::batch))
+        .route("/v1/introspect", post(introspect::introspect))
+        .route("/v1/tokenreviews", post(tokenreviews::review))
         .route(auth::PATH, any(auth::auth))
+        .route("/envoy/", any(envoy::envoy))
+        .route("/envoy/{*rest}", any(envoy::envoy))
+        .route(grpc::CHECK, post(grpc::check))
+        .route(grpc::HEALTH, post(grpc::health))
         .route("/v1/status", get(health::status))
         .route("/livez", get(health::livez))
         .route("/readyz", get(health::readyz))
         .route("/startupz", get(health::startupz))
         .route("/metrics", get(metrics::metrics))
+        .route("/openapi.json", get(openapi::openapi))
         .method_not_allowed_fallback(method_not_allowed)
         .fallback(route_not_found)
         .with_state(shared)
@@ -51,10 +63,14 @@ pub(crate) async fn answer(
     request: Request<Incoming>,
 ) -> Response<Body> {
     let (head, body) = request.into_parts();
-    let is_auth = head.uri.path() == auth::PATH;
+    let path = head.uri.path();
+    let is_auth = path == auth::PATH || path.starts_with(envoy::PREFIX);
     let version = head.version;
+    let is_echo = head.method == Method::TRACE && is_auth;
     let mut response = match shared.guard.check(&head) {
         Err(code) => shared.refuse(code),
+        // Not even a route of any method.
+        Ok(()) if is_echo => shared.refuse(EdgeCode::MethodNotAllowed),
         Ok(()) => {
             let request = Request::from_parts(head, Body::new(body));
             let routed = AssertUnwindSafe(router.call(request)).catch_unwind();
@@ -64,8 +80,12 @@ pub(crate) async fn answer(
             }
         }
     };
+    if response.status() == StatusCode::METHOD_NOT_ALLOWED {
+        let allow = HeaderValue::from_static(if is_auth { ANY } else { "" });
+        response.headers_mut().entry(ALLOW).or_insert(allow);
+    }
     if is_auth {
-        auth::complete(response.headers_mut());
+        identity::complete(response.headers_mut());
     }
     if shared.is_draining.load(Relaxed) && version <= Version::HTTP_11 {
         let close = HeaderValue::from_static("close");
@@ -73,3 +93,6 @@ pub(crate) async fn answer(
     }
     response
 }
+
+/// What a route of any method says when it is asked by another (RFC 9110 §10.2.1).
+const ANY: &str = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS";

@@ -11,6 +11,7 @@ use axum::body::Body;
 use http::Response;
 use queue_verifier::{Clock, Session, Verifier};
 
+use crate::callers::Callers;
 use crate::guard::Guard;
 use crate::metrics::{Metrics, Ticket};
 use crate::problem::{EdgeCode, Problem};
@@ -24,6 +25,12 @@ pub(crate) struct Shared {
     pub(crate) metrics: Metrics,
     pub(crate) guard: Guard,
     pub(crate) cookie: Option<String>,
+    /// Who may introspect; everybody who reaches the listener when `None`.
+    pub(crate) callers: Option<Callers>,
+    /// What is asked of every session that Envoy asks about.
+    pub(crate) envoy: Requirement,
+    /// The issuers and their audiences, as configured; the first one first.
+    pub(crate) issuers: Vec<(String, Vec<String>)>,
     pub(crate) deadline: Duration,
     pub(crate) max_in_flight: usize,
     pub(crate) has_been_ready: AtomicBool,
@@ -52,6 +59,18 @@ impl Shared {
         let code = outcome.map_or_else(|code| code.as_str(), |_| "valid");
         tracing::debug!(code, "token_judged");
         verdict.map_err(|error| Problem::verdict(&error, asked))
+    }
+
+    /// The audiences configured for tokens of `issuer`.
+    pub(crate) fn audiences_of(&self, issuer: &str) -> &[String] {
+        let known = self.issuers.iter().find(|(known, _)| known == issuer);
+        known.map_or(&[], |(_, audiences)| audiences)
+    }
+
+    /// Whether `issuer` is the one configured first.
+    pub(crate) fn is_first(&self, issuer: &str) -> bool {
+        let first = self.issuers.first();
+        first.is_some_and(|(first, _)| first == issuer)
     }
 
     /// A place among the requests in flight.

@@ -48,8 +48,74 @@ impl<'a> ValidateRequest<'a> {
 
 const EXPECTED: &str = "expected JSON `{token, require?{scope, roles, tenant, acr, max_auth_age, authorized_parties, fresh}}`";
 
+/// Body of `POST /v1/validate/batch`.
+#[derive(Debug)]
+pub(crate) struct BatchRequest<'a> {
+    pub(crate) tokens: Vec<Cow<'a, str>>,
+    pub(crate) require: Requirement,
+}
+
+impl<'a> BatchRequest<'a> {
+    /// Reads `body`.
+    ///
+    /// # Errors
+    /// `request_malformed`.
+    pub(crate) fn parse(body: &'a [u8]) -> Result<Self, Problem> {
+        #[derive(Deserialize)]
+        #[serde(deny_unknown_fields)]
+        struct Members<'a> {
+            #[serde(borrow)]
+            tokens: Vec<Text<'a>>,
+            #[serde(borrow, default, deserialize_with = "present")]
+            require: Option<&'a RawValue>,
+        }
+        let malformed = || Problem::from(EdgeCode::RequestMalformed).because(EXPECTED_BATCH);
+        let members: Members<'a> = object(body).map_err(|_| malformed())?;
+        if members.tokens.len() > MAX_BATCH {
+            return Err(malformed());
+        }
+        let require = match members.require {
+            Some(require) => object(require.get().as_bytes()).map_err(|_| malformed())?,
+            None => Requirement::default(),
+        };
+        let tokens = members.tokens.into_iter().map(|token| token.0).collect();
+        Ok(Self { tokens, require })
+    }
+}
+
+const EXPECTED_BATCH: &str = "expected JSON `{tokens, require?}`, at most 256 tokens";
+/// Tokens of one batch.
+const MAX_BATCH: usize = 256;
+
+/// Body of `POST /v1/introspect` → its token, as bytes.
+///
+/// Other parameters are none of ours: clients send `token_type_hint` and their own names, and
+/// RFC 6749 §3.2 has servers ignore what they do not know.
+///
+/// # Errors
+/// `request_malformed`: bad encoding, or not exactly one token with a value.
+pub(crate) fn introspected(body: &[u8]) -> Result<Vec<u8>, Problem> {
+    let malformed = || {
+        Problem::from(EdgeCode::RequestMalformed)
+            .because("expected a form with exactly one `token`")
+    };
+    let mut token = None;
+    for pair in body.split(|byte| *byte == b'&') {
+        let mut parts = pair.splitn(2, |byte| *byte == b'=');
+        let (name, value) = (parts.next().unwrap_or_default(), parts.next());
+        let name = decode_bytes(name).ok_or_else(malformed)?;
+        let value = decode_bytes(value.unwrap_or_default()).ok_or_else(malformed)?;
+        if name == b"token" && token.replace(value).is_some() {
+            return Err(malformed());
+        }
+    }
+    token
+        .filter(|token| !token.is_empty())
+        .ok_or_else(malformed)
+}
+
 /// A JSON object; serde alone would take a list in its place, members by position.
-fn object<'a, T: Deserialize<'a>>(text: &'a [u8]) -> serde_json::Result<T> {
+pub(crate) fn object<'a, T: Deserialize<'a>>(text: &'a [u8]) -> serde_json::Result<T> {
     if text.trim_ascii_start().first() != Some(&b'{') {
         return Err(serde::de::Error::custom("expected an object"));
     }
@@ -103,7 +169,8 @@ impl Requirement {
         Ok(requirement)
     }
 
-    fn add(&mut self, name: &str, value: String) -> bool {
+    /// Adds one thing asked; `false` when there is no such thing or it has that value already.
+    pub(crate) fn add(&mut self, name: &str, value: String) -> bool {
         // An empty value is what a template leaves when its variable is unset: it must not open.
         if value.trim().is_empty() {
             return false;
@@ -197,8 +264,12 @@ fn words<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<String>, D::Error> {
 
 /// `application/x-www-form-urlencoded`, strict: a bad escape or bad UTF-8 is an error.
 fn decode(text: &str) -> Option<String> {
+    String::from_utf8(decode_bytes(text.as_bytes())?).ok()
+}
+
+fn decode_bytes(text: &[u8]) -> Option<Vec<u8>> {
     let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.bytes();
+    let mut rest = text.iter().copied();
     while let Some(byte) = rest.next() {
         bytes.push(match byte {
             b'+' => b' ',
@@ -209,7 +280,7 @@ fn decode(text: &str) -> Option<String> {
             _ => byte,
         });
     }
-    String::from_utf8(bytes).ok()
+    Some(bytes)
 }
 
 fn nibble(digit: u8) -> Option<u8> {

@@ -213,6 +213,7 @@ impl From<queue_verifier::ConfigError> for Failure {
 impl From<StartError> for Failure {
     fn from(error: StartError) -> Self {
         match error {
+            StartError::Settings(error) => error.into(),
             StartError::Config(_) => Self {
                 code: USAGE,
                 message: error.to_string(),

@@ -2,16 +2,13 @@
 
 use std::sync::Arc;
 
-use axum::body::{Body, HttpBody as _};
+use axum::body::Body;
 use axum::extract::State;
-use bytes::Bytes;
-use http::header::CONTENT_TYPE;
-use http::request::Parts;
 use http::{Request, Response};
-use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use queue_verifier::Session;
 
-use super::{JSON, ok};
+use super::body::Taken;
+use super::{JSON, ok, without_query};
 use crate::bearer;
 use crate::problem::{EdgeCode, Problem};
 use crate::shared::Shared;
@@ -40,11 +37,8 @@ async fn judge(
 ) -> Result<Session, Problem> {
     let _place = shared.admit()?;
     let (head, body) = request.into_parts();
-    if head.uri.query().is_some() {
-        let problem = Problem::from(EdgeCode::RequestMalformed);
-        return Err(problem.because("expected no query: requirements go into the body"));
-    }
-    let body = read(&head, body).await?;
+    without_query(&head)?;
+    let body = Taken::JSON.read(&head, body).await?;
     *is_reading = false;
     let asked = ValidateRequest::parse(&body)?;
     let token = match (bearer::authorization(&head.headers)?, &asked.token) {
@@ -63,42 +57,3 @@ fn session_json(session: &Session) -> Response<Body> {
         Err(_) => Problem::from(EdgeCode::Internal).into_response(),
     }
 }
-
-/// The whole body, counted while it arrives.
-async fn read(head: &Parts, body: Body) -> Result<Bytes, Problem> {
-    if body.is_end_stream() {
-        return Ok(Bytes::new());
-    }
-    if !is_json(head) {
-        return Err(EdgeCode::RequestUnsupportedMediaType.into());
-    }
-    if body.size_hint().lower() > MAX_BODY as u64 {
-        return Err(EdgeCode::RequestTooLarge.into());
-    }
-    match Limited::new(body, MAX_BODY).collect().await {
-        Ok(whole) => Ok(whole.to_bytes()),
-        Err(error) if error.is::<LengthLimitError>() => Err(EdgeCode::RequestTooLarge.into()),
-        Err(_) => Err(EdgeCode::RequestMalformed.into()),
-    }
-}
-
-/// `application/json`, in UTF-8 if it says so (RFC 8259 §8.1).
-fn is_json(head: &Parts) -> bool {
-    let mut types = head.headers.get_all(CONTENT_TYPE).iter();
-    let (Some(only), None) = (types.next(), types.next()) else {
-        return false;
-    };
-    let mut parts = only.to_str().unwrap_or_default().split(';').map(str::trim);
-    let is_json = parts
-        .next()
-        .is_some_and(|name| name.eq_ignore_ascii_case(JSON));
-    is_json
-        && parts.all(|parameter| {
-            let (name, value) = parameter.split_once('=').unwrap_or((parameter, ""));
-            let is_charset = name.trim().eq_ignore_ascii_case("charset");
-            !is_charset || value.trim().trim_matches('"').eq_ignore_ascii_case("utf-8")
-        })
-}
-
-/// Longest body read, in bytes: a token of every accepted size fits, escaped or not.
-const MAX_BODY: usize = 64 * 1024;

@@ -10,6 +10,7 @@ mod show;
 mod value;
 
 use std::num::NonZeroUsize;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,7 +21,11 @@ pub use raw::{
     CONFIG_ENV, ISSUER_KEYS, PUBLIC_KEY_ENV, REFERENCE, RawSettings, Reference, environment,
 };
 
+pub(crate) use value::read_bounded;
+
+use crate::callers::Callers;
 use crate::listen::LoopbackAddr;
+use crate::wire::Requirement;
 
 /// What the sidecar runs with; made by [`Settings::for_issuer`] or [`Settings::resolve`].
 ///
@@ -35,6 +40,8 @@ pub struct Settings {
     pub also: Vec<IssuerSettings>,
     pub remember: usize,
     pub cookie: Option<String>,
+    pub introspect_callers: Option<Callers>,
+    pub envoy_require: Option<String>,
     pub hosts: Vec<String>,
     pub deadline: Duration,
     pub header_timeout: Duration,
@@ -75,6 +82,8 @@ impl Settings {
             also: Vec::new(),
             remember: 10_000,
             cookie: None,
+            introspect_callers: None,
+            envoy_require: None,
             hosts: Vec::new(),
             deadline: Duration::from_secs(5),
             header_timeout: Duration::from_secs(5),
@@ -106,6 +115,7 @@ impl Settings {
         let remember = (raw.remember.as_ref(), "remember");
         settings.remember = given::count(remember, 0, MAX_REMEMBER, settings.remember)?;
         settings.resolve_http(raw)?;
+        settings.resolve_doors(raw)?;
         settings.resolve_log(raw)?;
         Ok(settings)
     }
@@ -141,6 +151,42 @@ impl Settings {
             ));
         }
         Ok(())
+    }
+
+    fn resolve_doors(&mut self, raw: &RawSettings) -> Result<(), SettingsError> {
+        if let Some(file) = given::one(raw.introspect_callers.as_ref(), "introspect_callers")? {
+            let callers = Callers::read(Path::new(file));
+            let callers =
+                callers.map_err(|expected| SettingsError::of("introspect_callers", expected));
+            self.introspect_callers = Some(callers?);
+        }
+        let require = given::one(raw.envoy_require.as_ref(), "envoy_require")?;
+        self.envoy_require = require.map(str::to_owned);
+        self.envoy_requirement().map(|_| ())
+    }
+
+    /// What [`Self::envoy_require`] means; nothing said asks nothing, but an empty text is no query.
+    pub(crate) fn envoy_requirement(&self) -> Result<Requirement, SettingsError> {
+        let Some(query) = &self.envoy_require else {
+            return Ok(Requirement::default());
+        };
+        let asked = Requirement::from_query(query).ok();
+        asked
+            .filter(|asked| *asked != Requirement::default())
+            .ok_or_else(|| {
+                SettingsError::of(
+                    "envoy_require",
+                    "expected a query, as `scope=openid&role=billing`",
+                )
+            })
+    }
+
+    /// Each issuer and what its tokens have to name.
+    pub(crate) fn audiences(&self) -> Vec<(String, Vec<String>)> {
+        let issuers = std::iter::once(&self.issuer).chain(&self.also);
+        issuers
+            .map(|issuer| (issuer.issuer.clone(), issuer.audiences.clone()))
+            .collect()
     }
 
     fn resolve_log(&mut self, raw: &RawSettings) -> Result<(), SettingsError> {

@@ -115,8 +115,12 @@ declare! {
     list status_origin = "--status-origin" or "QUEUE_SIDECAR_STATUS_ORIGIN" or "";
     /// Good tokens remembered, so that one met again costs no signature; what moves is judged each time. 0 to 1000000.
     text remember = "--remember" or "QUEUE_SIDECAR_REMEMBER" or "10000";
-    /// Name of a cookie that may carry the token at `/v1/auth`. Default: none.
+    /// Name of a cookie that may carry the token where a proxy asks: at `/v1/auth`, `/envoy/` and over gRPC. Default: none.
     text cookie = "--cookie" or "QUEUE_SIDECAR_COOKIE" or "";
+    /// File of `client_id:secret` lines: who alone may ask `/v1/introspect`. Default: whoever reaches the listener.
+    text introspect_callers = "--introspect-callers" or "QUEUE_SIDECAR_INTROSPECT_CALLERS" or "";
+    /// What is asked of every session Envoy asks about, as the query of `/v1/auth` (`scope=openid&role=billing`). Default: nothing.
+    text envoy_require = "--envoy-require" or "QUEUE_SIDECAR_ENVOY_REQUIRE" or "";
     /// Further `Host` values to answer to, besides the loopback names of the listener.
     list hosts = "--hosts" or "QUEUE_SIDECAR_HOSTS" or "";
     /// Longest time one request may take; after it the answer is 503. 10ms to 1m.

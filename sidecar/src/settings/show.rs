@@ -16,6 +16,17 @@ impl fmt::Display for Settings {
             Some(cookie) => writeln!(f, "cookie = {}", text(cookie))?,
             None => writeln!(f, "# cookie: none")?,
         }
+        match &self.introspect_callers {
+            Some(callers) => {
+                let file = callers.file().to_string_lossy();
+                writeln!(f, "introspect_callers = {}", text(&file))?;
+            }
+            None => writeln!(f, "# introspect_callers: whoever reaches the listener")?,
+        }
+        match &self.envoy_require {
+            Some(require) => writeln!(f, "envoy_require = {}", text(require))?,
+            None => writeln!(f, "# envoy_require: nothing")?,
+        }
         writeln!(f, "hosts = {}", list(&self.hosts))?;
         writeln!(f, "deadline = {}", span(self.deadline))?;
         writeln!(f, "header_timeout = {}", span(self.header_timeout))?;

@@ -57,7 +57,7 @@ pub(super) fn is_host(host: &str) -> bool {
 }
 
 /// The text of a file of at most `most` bytes.
-pub(super) fn read_bounded(path: &Path, most: u64) -> Option<String> {
+pub(crate) fn read_bounded(path: &Path, most: u64) -> Option<String> {
     let mut text = String::new();
     let file = std::fs::File::open(path).ok()?;
     let read = file.take(most + 1).read_to_string(&mut text).ok()?;

@@ -120,6 +120,11 @@ fn trace_echoes_nothing() {
     ));
     let response = response.problem(405, "method_not_allowed");
     assert!(!response.text().contains(&token));
+    let allowed = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS";
+    assert_eq!(response.header("allow"), Some(allowed));
+    let request = "TRACE /v1/validate HTTP/1.1\r\nHost: {HOST}\r\n\r\n";
+    let response = app.send(request).problem(405, "method_not_allowed");
+    assert_eq!(response.header("allow"), Some("POST"));
     let response = app.send("CONNECT {HOST} HTTP/1.1\r\nHost: {HOST}\r\n\r\n");
     assert_eq!(response.status, 405);
 }

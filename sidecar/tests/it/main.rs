@@ -1,14 +1,22 @@
 //! The sidecar over real HTTP, its command line and its log.
 
 mod auth;
+mod batch;
 mod body;
 mod cli;
+mod doors;
+mod envoy;
 mod faults;
+mod grpc;
 mod guards;
 mod health;
+mod http_vectors;
+mod introspect;
 mod logs;
+mod openapi;
 mod settings;
 mod shutdown;
 mod support;
+mod tokenreviews;
 mod validate;
 mod wire;

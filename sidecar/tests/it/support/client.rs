@@ -49,11 +49,27 @@ impl Client {
 
     /// `POST /v1/validate` with a JSON body.
     pub(crate) fn post(&mut self, body: &[u8]) -> Response {
+        self.begin_post("/v1/validate", body);
+        self.read().expect("an answer comes")
+    }
+
+    /// `POST path` with a JSON body.
+    pub(crate) fn post_to(&mut self, path: &str, body: &str) -> Response {
+        self.begin_post_to(path, body);
+        self.read().expect("an answer comes")
+    }
+
+    /// The same, without waiting for the answer.
+    pub(crate) fn begin_post_to(&mut self, path: &str, body: &str) {
+        self.begin_post(path, body.as_bytes());
+    }
+
+    fn begin_post(&mut self, path: &str, body: &[u8]) {
         let head = format!(
-            "POST /v1/validate HTTP/1.1\r\nHost: {{HOST}}\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n",
+            "POST {path} HTTP/1.1\r\nHost: {{HOST}}\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n",
             body.len()
         );
-        self.send([head.as_bytes(), body].concat())
+        self.write([head.as_bytes(), body].concat());
     }
 
     /// Reads one answer; `None` when the connection ends instead.

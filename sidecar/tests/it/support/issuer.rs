@@ -66,6 +66,10 @@ impl Issuer {
         lock(&self.state).conduct = Conduct::Fail;
     }
 
+    pub(crate) fn hang(&self) {
+        lock(&self.state).conduct = Conduct::Hang;
+    }
+
     pub(crate) fn fetches(&self) -> usize {
         lock(&self.state).fetches
     }

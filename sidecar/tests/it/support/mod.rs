@@ -4,6 +4,7 @@
 mod client;
 mod clock;
 mod forge;
+mod grpc;
 mod issuer;
 mod process;
 
@@ -17,6 +18,7 @@ use tokio::sync::oneshot;
 pub(crate) use client::{Client, Response};
 pub(crate) use clock::{FakeClock, NOW};
 pub(crate) use forge::{claims, forge, jwk_set, other_forge};
+pub(crate) use grpc::{Answer, Field, GrpcClient, fields, message};
 pub(crate) use issuer::Issuer;
 pub(crate) use process::{Sidecar, file, run};
 

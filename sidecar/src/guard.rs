@@ -1,7 +1,9 @@
 //! Guard: who may talk to the listener at all, before any route.
 //!
 //! **Invariant:** a web page gets nothing: not by DNS rebinding (`Host`), not by a request of its
-//! own (`Origin`, `Sec-Fetch-Site`), and no answer carries a CORS header (hazard S24).
+//! own (`Origin`, `Sec-Fetch-Site`), and no answer carries a CORS header (hazard S24). No page
+//! reaches the unix socket, whose mode says who may: there a proxy hands on whatever `Host` and
+//! `Origin` its client sent.
 
 use std::net::SocketAddr;
 
@@ -10,6 +12,7 @@ use http::request::Parts;
 use http::{HeaderName, Method};
 
 use crate::problem::EdgeCode;
+use crate::transport::Door;
 
 /// The names this listener answers to.
 #[derive(Debug)]
@@ -18,36 +21,38 @@ pub(crate) struct Guard {
 }
 
 impl Guard {
-    /// The loopback names of `local`, with its port and without one, and `more`.
-    pub(crate) fn new(local: SocketAddr, more: &[String]) -> Self {
-        let own = match local {
-            SocketAddr::V4(address) => address.ip().to_string(),
-            SocketAddr::V6(address) => format!("[{}]", address.ip()),
-        };
-        let names = ["127.0.0.1", "localhost", "[::1]", &own];
-        let port = local.port();
-        let with_port = names.iter().map(|name| format!("{name}:{port}"));
-        let without = names.iter().map(ToString::to_string);
-        let hosts = with_port
-            .chain(without)
-            .chain(more.iter().cloned())
-            .collect();
+    /// The loopback names of each of `locals`, with its port and without one, and `more`.
+    pub(crate) fn new(locals: &[SocketAddr], more: &[String]) -> Self {
+        let mut hosts = more.to_vec();
+        for local in locals {
+            let own = match local {
+                SocketAddr::V4(address) => address.ip().to_string(),
+                SocketAddr::V6(address) => format!("[{}]", address.ip()),
+            };
+            let names = ["127.0.0.1", "localhost", "[::1]", &own];
+            let port = local.port();
+            hosts.extend(names.iter().map(|name| format!("{name}:{port}")));
+            hosts.extend(names.iter().map(ToString::to_string));
+        }
         Self { hosts }
     }
 
-    /// Whether a request with this head may go on.
+    /// Whether a request with this head, that came through `door`, may go on.
     ///
     /// # Errors
     /// `host_not_allowed`, `origin_not_allowed`; `method_not_allowed` for TRACE and CONNECT, which
     /// no route has.
-    pub(crate) fn check(&self, head: &Parts) -> Result<(), EdgeCode> {
-        if !self.is_host_allowed(head) {
+    pub(crate) fn check(&self, head: &Parts, door: Door) -> Result<(), EdgeCode> {
+        // A prober names the address it was given, which is none of ours to know.
+        if door == Door::Loopback && !self.is_host_allowed(head) {
             return Err(EdgeCode::HostNotAllowed);
         }
         let headers = &head.headers;
         let is_by_hand = |site: &[u8]| site == b"none" || site == b"same-origin";
         let mut sites = headers.get_all(SEC_FETCH_SITE).iter();
-        if headers.contains_key(ORIGIN) || !sites.all(|site| is_by_hand(site.as_bytes())) {
+        let is_page =
+            headers.contains_key(ORIGIN) || !sites.all(|site| is_by_hand(site.as_bytes()));
+        if door != Door::Socket && is_page {
             return Err(EdgeCode::OriginNotAllowed);
         }
         if head.method == Method::TRACE || head.method == Method::CONNECT {

@@ -17,9 +17,12 @@ use http::{HeaderValue, Request, Response, Version};
 use hyper::body::Incoming;
 use tower_service::Service as _;
 
+use crate::in_force::Live;
 use crate::problem::EdgeCode;
 use crate::routes::{auth, health, metrics, validate};
+use crate::shadow;
 use crate::shared::Shared;
+use crate::transport::Door;
 
 /// Every route of the sidecar.
 pub(crate) fn router(shared: Arc<Shared>) -> Router {
@@ -44,16 +47,27 @@ async fn route_not_found(State(shared): State<Arc<Shared>>) -> Response<Body> {
     shared.refuse(EdgeCode::RouteNotFound)
 }
 
-/// Answers one request: guard, route, and what every answer must carry.
-pub(crate) async fn answer(
-    shared: &Shared,
-    mut router: Router,
-    request: Request<Incoming>,
-) -> Response<Body> {
+/// The routes of the probes' listener, which anybody may reach: two words and nothing else.
+pub(crate) fn probes(shared: Arc<Shared>) -> Router {
+    Router::new()
+        .route("/livez", get(health::livez))
+        .route("/readyz", get(health::readyz))
+        .method_not_allowed_fallback(method_not_allowed)
+        .fallback(route_not_found)
+        .with_state(shared)
+}
+
+/// Answers one request that came through `door`: guard, route, and what every answer must carry.
+pub(crate) async fn answer(live: &Live, door: Door, request: Request<Incoming>) -> Response<Body> {
+    let shared = &*live.shared;
+    let mut router = match door {
+        Door::Loopback | Door::Socket => live.router.clone(),
+        Door::Probes => live.probes.clone(),
+    };
     let (head, body) = request.into_parts();
     let is_auth = head.uri.path() == auth::PATH;
     let version = head.version;
-    let mut response = match shared.guard.check(&head) {
+    let mut response = match shared.guard.check(&head, door) {
         Err(code) => shared.refuse(code),
         Ok(()) => {
             let request = Request::from_parts(head, Body::new(body));
@@ -64,6 +78,9 @@ pub(crate) async fn answer(
             }
         }
     };
+    if shared.is_shadow && door != Door::Probes {
+        response = shadow::cast(shared, response, is_auth);
+    }
     if is_auth {
         auth::complete(response.headers_mut());
     }

@@ -9,13 +9,27 @@ use super::{IssuerSettings, LogFormat, Settings, value};
 
 impl fmt::Display for Settings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "listen = {}", text(&self.listen.to_string()))?;
+        match self.listen {
+            Some(address) => writeln!(f, "listen = {}", text(&address.to_string()))?,
+            None => writeln!(f, "listen = \"none\"")?,
+        }
+        match &self.socket {
+            Some(path) => writeln!(f, "socket = {}", text(&path.to_string_lossy()))?,
+            None => writeln!(f, "# socket: none")?,
+        }
+        writeln!(f, "socket_allow_uid = {}", numbers(&self.socket_allow_uid))?;
+        writeln!(f, "socket_allow_gid = {}", numbers(&self.socket_allow_gid))?;
+        match self.probe_listen {
+            Some(address) => writeln!(f, "probe_listen = {}", text(&address.to_string()))?,
+            None => writeln!(f, "# probe_listen: none")?,
+        }
         write!(f, "{}", self.issuer)?;
         writeln!(f, "remember = {}", self.remember)?;
         match &self.cookie {
             Some(cookie) => writeln!(f, "cookie = {}", text(cookie))?,
             None => writeln!(f, "# cookie: none")?,
         }
+        writeln!(f, "shadow = {}", self.shadow)?;
         writeln!(f, "hosts = {}", list(&self.hosts))?;
         writeln!(f, "deadline = {}", span(self.deadline))?;
         writeln!(f, "header_timeout = {}", span(self.header_timeout))?;
@@ -89,6 +103,10 @@ fn text(text: &str) -> String {
 fn list(texts: &[String]) -> String {
     let texts: Vec<_> = texts.iter().map(|one| text(one)).collect();
     format!("[{}]", texts.join(", "))
+}
+
+fn numbers(numbers: &[u32]) -> String {
+    list(&numbers.iter().map(ToString::to_string).collect::<Vec<_>>())
 }
 
 fn span(duration: Duration) -> String {

@@ -8,28 +8,24 @@
 use std::convert::Infallible;
 use std::pin::pin;
 use std::sync::Arc;
-use std::time::Duration;
 
-use axum::Router;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto::Builder;
-use tokio::net::TcpStream;
 use tokio::sync::watch;
 
 use crate::activity::Activity;
+use crate::in_force::InForce;
+use crate::problem::EdgeCode;
 use crate::router;
-use crate::shared::Shared;
-use crate::stream::Watched;
+use crate::stream::{Watched, turn_away};
+use crate::transport::{Door, Stream};
 
 /// How connections are served; one for all of them.
 #[derive(Debug, Clone)]
 pub(crate) struct Server {
-    pub(crate) shared: Arc<Shared>,
-    pub(crate) router: Router,
+    pub(crate) in_force: Arc<InForce>,
     pub(crate) protocol: Builder<TokioExecutor>,
-    pub(crate) header_timeout: Duration,
-    pub(crate) idle_timeout: Duration,
     /// Turns true when no further request shall be read.
     pub(crate) closing: watch::Receiver<bool>,
 }
@@ -50,25 +46,32 @@ pub(crate) fn protocol() -> Builder<TokioExecutor> {
     builder
 }
 
-/// Serves `stream` until either side is done with it.
-pub(crate) async fn serve(stream: TcpStream, mut server: Server) {
-    let _ = stream.set_nodelay(true);
-    let activity = Arc::new(Activity::new(&*server.shared.clock));
-    let (shared, watching) = (Arc::clone(&server.shared), Arc::clone(&activity));
-    let io = TokioIo::new(Watched::new(stream, shared, watching));
+/// Serves `stream`, which came through `door`, until either side is done with it.
+pub(crate) async fn serve(stream: Stream, door: Door, mut server: Server) {
+    let (clock, metrics) = server.in_force.constants();
+    if let Err(code) = admit(&stream, &server.in_force) {
+        metrics.refused(code);
+        turn_away(stream, code).await;
+        return;
+    }
+    stream.hurry();
+    let activity = Arc::new(Activity::new(&*clock));
+    let watched = Watched::new(stream, Arc::clone(&clock), metrics, Arc::clone(&activity));
+    let io = TokioIo::new(watched);
     let service = service_fn(|request| {
-        let (shared, router) = (Arc::clone(&server.shared), server.router.clone());
-        let activity = Arc::clone(&activity);
+        // Looked up for each request: a reload reaches connections that stay open.
+        let live = server.in_force.load();
+        let (clock, activity) = (Arc::clone(&clock), Arc::clone(&activity));
         activity.begin(request.version());
         async move {
-            let response = router::answer(&shared, router, request).await;
-            activity.end(&*shared.clock);
+            let response = router::answer(&live, door, request).await;
+            activity.end(&*clock);
             Ok::<_, Infallible>(response)
         }
     });
     let mut connection = pin!(server.protocol.serve_connection(io, service));
-    let (head, rest) = (server.header_timeout, server.idle_timeout);
-    let mut expiry = pin!(activity.expire(&*server.shared.clock, head, rest));
+    let (head, rest) = server.in_force.patience();
+    let mut expiry = pin!(activity.expire(&*clock, head, rest));
     let mut is_closing = false;
     loop {
         tokio::select! {
@@ -87,6 +90,28 @@ pub(crate) async fn serve(stream: TcpStream, mut server: Server) {
                 connection.as_mut().graceful_shutdown();
             }
         }
+    }
+}
+
+/// Whether the process at the other end may talk to us; only a unix socket knows who it is.
+fn admit(stream: &Stream, in_force: &InForce) -> Result<(), EdgeCode> {
+    let Some(peer) = stream.peer() else {
+        return Ok(());
+    };
+    let is_allowed = match &peer {
+        Ok(peer) => in_force.load().is_peer_allowed(peer.uid(), peer.gid()),
+        Err(_) => false,
+    };
+    let (pid, uid, gid) = match &peer {
+        Ok(peer) => (peer.pid(), Some(peer.uid()), Some(peer.gid())),
+        Err(_) => (None, None, None),
+    };
+    if is_allowed {
+        tracing::debug!(pid, uid, gid, "peer_connected");
+        Ok(())
+    } else {
+        tracing::warn!(pid, uid, gid, "peer_not_allowed");
+        Err(EdgeCode::PeerNotAllowed)
     }
 }
 

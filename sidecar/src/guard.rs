@@ -1,7 +1,9 @@
 //! Guard: who may talk to the listener at all, before any route.
 //!
 //! **Invariant:** a web page gets nothing: not by DNS rebinding (`Host`), not by a request of its
-//! own (`Origin`, `Sec-Fetch-Site`), and no answer carries a CORS header (hazard S24).
+//! own (`Origin`, `Sec-Fetch-Site`), and no answer carries a CORS header (hazard S24). No page
+//! reaches the unix socket, whose mode says who may: there a proxy hands on whatever `Host` and
+//! `Origin` its client sent.
 //!
 //! Envoy passes on its client's `Host` and `Origin`, so neither is looked at where only Envoy asks.
 //! A page that calls there in its place learns nothing: no credential rides along by itself (there
@@ -18,6 +20,7 @@ use http::{HeaderName, Method};
 use crate::grpc;
 use crate::problem::EdgeCode;
 use crate::routes::envoy;
+use crate::transport::Door;
 
 /// The names this listener answers to.
 #[derive(Debug)]
@@ -26,32 +29,31 @@ pub(crate) struct Guard {
 }
 
 impl Guard {
-    /// The loopback names of `local`, with its port and without one, and `more`.
-    pub(crate) fn new(local: SocketAddr, more: &[String]) -> Self {
-        let own = match local {
-            SocketAddr::V4(address) => address.ip().to_string(),
-            SocketAddr::V6(address) => format!("[{}]", address.ip()),
-        };
-        let names = ["127.0.0.1", "localhost", "[::1]", &own];
-        let port = local.port();
-        let with_port = names.iter().map(|name| format!("{name}:{port}"));
-        let without = names.iter().map(ToString::to_string);
-        let hosts = with_port
-            .chain(without)
-            .chain(more.iter().cloned())
-            .collect();
+    /// The loopback names of each of `locals`, with its port and without one, and `more`.
+    pub(crate) fn new(locals: &[SocketAddr], more: &[String]) -> Self {
+        let mut hosts = more.to_vec();
+        for local in locals {
+            let own = match local {
+                SocketAddr::V4(address) => address.ip().to_string(),
+                SocketAddr::V6(address) => format!("[{}]", address.ip()),
+            };
+            let names = ["127.0.0.1", "localhost", "[::1]", &own];
+            let port = local.port();
+            hosts.extend(names.iter().map(|name| format!("{name}:{port}")));
+            hosts.extend(names.iter().map(ToString::to_string));
+        }
         Self { hosts }
     }
 
-    /// Whether a request with this head may go on.
+    /// Whether a request with this head, that came through `door`, may go on.
     ///
     /// # Errors
     /// `host_not_allowed`, `origin_not_allowed`; `method_not_allowed` for CONNECT, which no
     /// route has.
-    pub(crate) fn check(&self, head: &Parts) -> Result<(), EdgeCode> {
+    pub(crate) fn check(&self, head: &Parts, door: Door) -> Result<(), EdgeCode> {
         let is_of_envoy = head.uri.path().starts_with(envoy::PREFIX) || grpc::is_call(head);
         if !is_of_envoy {
-            self.check_page(head)?;
+            self.check_page(head, door)?;
         }
         if head.method == Method::CONNECT {
             return Err(EdgeCode::MethodNotAllowed);
@@ -59,14 +61,17 @@ impl Guard {
         Ok(())
     }
 
-    fn check_page(&self, head: &Parts) -> Result<(), EdgeCode> {
-        if !self.is_host_allowed(head) {
+    fn check_page(&self, head: &Parts, door: Door) -> Result<(), EdgeCode> {
+        // A prober names the address it was given, which is none of ours to know.
+        if door == Door::Loopback && !self.is_host_allowed(head) {
             return Err(EdgeCode::HostNotAllowed);
         }
         let headers = &head.headers;
         let is_by_hand = |site: &[u8]| site == b"none" || site == b"same-origin";
         let mut sites = headers.get_all(SEC_FETCH_SITE).iter();
-        if headers.contains_key(ORIGIN) || !sites.all(|site| is_by_hand(site.as_bytes())) {
+        let is_page =
+            headers.contains_key(ORIGIN) || !sites.all(|site| is_by_hand(site.as_bytes()));
+        if door != Door::Socket && is_page {
             return Err(EdgeCode::OriginNotAllowed);
         }
         Ok(())

@@ -13,117 +13,155 @@ mod connection;
 mod grpc;
 mod guard;
 mod identity;
+mod in_force;
 mod listen;
 mod metrics;
 mod openapi;
 mod problem;
+mod reload;
 mod router;
 mod routes;
 mod serve;
 pub mod settings;
+mod shadow;
 mod shared;
 mod stream;
+mod systemd;
 pub mod telemetry;
+mod transport;
 mod wire;
 
 use std::future::Future;
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 
 use queue_verifier::{Clock, ConfigError, Verifier};
 use tokio::sync::watch;
+use tokio::task::JoinSet;
 
 pub use callers::Callers;
-pub use listen::{LoopbackAddr, NotLoopback};
+pub use listen::{Inherited, InheritedError, LoopbackAddr, NotLoopback, SocketError};
 pub use openapi::openapi;
 pub use problem::EdgeCode;
+pub use reload::{ReloadError, Reloader};
 pub use settings::{Settings, SettingsError};
 
 use crate::connection::Server;
-use crate::serve::Limits;
-use crate::shared::Shared;
+use crate::in_force::InForce;
+use crate::listen::Listeners;
+use crate::transport::Doors;
 
-/// A sidecar that holds its port and waits to be served.
+/// A sidecar that holds its listeners and waits to be served.
 #[derive(Debug)]
 pub struct App {
-    listener: TcpListener,
-    local_addr: SocketAddr,
-    server: Server,
-    limits: Limits,
-    closing: watch::Sender<bool>,
+    listeners: Listeners,
+    in_force: Arc<InForce>,
 }
 
 impl App {
     /// Builds the verifier of `settings`, then binds; `clock` judges tokens, key sets and clients.
     ///
     /// # Errors
-    /// [`StartError::Config`] and [`StartError::Settings`], [`StartError::Bind`] when it is taken.
+    /// [`StartError::Config`] and [`StartError::Settings`] before anything is bound, the others when
+    /// something cannot be.
     pub fn build(settings: &Settings, clock: Arc<dyn Clock>) -> Result<Self, StartError> {
+        Self::build_on(Inherited::default(), settings, clock)
+    }
+
+    /// As [`Self::build`], on listeners that somebody else opened; where there are any, `listen`
+    /// and `socket` of the settings open nothing.
+    ///
+    /// # Errors
+    /// As [`Self::build`].
+    pub fn build_on(
+        inherited: Inherited,
+        settings: &Settings,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self, StartError> {
         let verifier = settings.verifier(Arc::clone(&clock)).build()?;
-        let listener = settings.listen.bind();
-        let listener = listener.map_err(|source| StartError::bind(settings.listen, source))?;
-        let local_addr = listener.local_addr();
-        let local_addr = local_addr.map_err(|source| StartError::bind(settings.listen, source))?;
-        let shared = Arc::new(Shared {
-            verifier,
-            clock,
-            metrics: metrics::Metrics::new(),
-            guard: guard::Guard::new(local_addr, &settings.hosts),
-            cookie: settings.cookie.clone(),
-            callers: settings.introspect_callers.clone(),
-            envoy: settings.envoy_requirement()?,
-            issuers: settings.audiences(),
-            deadline: settings.deadline,
-            max_in_flight: settings.max_in_flight,
-            has_been_ready: AtomicBool::new(false),
-            is_draining: AtomicBool::new(false),
-        });
-        let (closing, watcher) = watch::channel(false);
-        let server = Server {
-            router: router::router(Arc::clone(&shared)),
-            shared,
-            protocol: connection::protocol(),
-            header_timeout: settings.header_timeout,
-            idle_timeout: settings.idle_timeout,
-            closing: watcher,
-        };
-        let limits = Limits {
-            max_connections: settings.max_connections,
-            drain_timeout: settings.drain_timeout,
-        };
+        let listeners = Listeners::open(settings, inherited)?;
+        let in_force = InForce::new(settings, verifier, clock, listeners.addresses())?;
         Ok(Self {
-            listener,
-            local_addr,
-            server,
-            limits,
-            closing,
+            listeners,
+            in_force: Arc::new(in_force),
         })
     }
 
-    /// Where it listens: with the real port, where the settings asked for a free one.
+    /// Where it listens: with the real port, where the settings asked for a free one; `None` when
+    /// it has a unix socket alone.
     #[must_use]
-    pub fn local_addr(&self) -> SocketAddr {
-        self.local_addr
+    pub fn local_addr(&self) -> Option<SocketAddr> {
+        self.in_force.addresses().first().copied()
     }
 
-    /// The verifier behind it.
+    /// Where the probes are answered, if they have a listener of their own.
     #[must_use]
-    pub fn verifier(&self) -> &Verifier {
-        &self.server.shared.verifier
+    pub fn probe_addr(&self) -> Option<SocketAddr> {
+        self.listeners.probes.as_ref()?.local_addr().ok()
+    }
+
+    /// The verifier behind it, until a reload replaces it.
+    #[must_use]
+    pub fn verifier(&self) -> Verifier {
+        self.in_force.load().shared.verifier.clone()
+    }
+
+    /// What puts other settings in force while it serves.
+    #[must_use]
+    pub fn reloader(&self) -> Reloader {
+        Reloader(Arc::clone(&self.in_force))
     }
 
     /// Answers until `shutdown` completes; then stops accepting, finishes what is under way within
     /// the drain timeout, and returns.
     ///
     /// # Errors
-    /// When the runtime has no I/O driver for the listener.
+    /// When the runtime has no I/O driver for the listeners.
     pub async fn serve(self, shutdown: impl Future<Output = ()>) -> std::io::Result<()> {
-        let listener = tokio::net::TcpListener::from_std(self.listener)?;
-        tracing::info!(address = %self.local_addr, "listening");
-        serve::serve(listener, self.server, self.limits, self.closing, shutdown).await;
+        let (closing, watcher) = watch::channel(false);
+        let server = Server {
+            in_force: Arc::clone(&self.in_force),
+            protocol: connection::protocol(),
+            closing: watcher,
+        };
+        self.announce();
+        let Listeners {
+            tcp,
+            unix,
+            file,
+            probes,
+        } = self.listeners;
+        // Ends when this does.
+        let mut probing = JoinSet::new();
+        if let Some(listener) = probes {
+            let doors = Doors::open(vec![listener], Vec::new())?;
+            probing.spawn(serve::serve_probes(doors, server.clone()));
+        }
+        let doors = Doors::open(tcp, unix)?;
+        serve::serve(doors, file, server, closing, shutdown).await;
         tracing::info!("stopped");
         Ok(())
+    }
+
+    fn announce(&self) {
+        for address in self.in_force.addresses() {
+            tracing::info!(%address, "listening");
+        }
+        let live = self.in_force.load();
+        for listener in &self.listeners.unix {
+            let address = listener.local_addr().ok();
+            // The name it was bound under is not the one it has now.
+            let path = match &self.listeners.file {
+                Some(_) => live.settings.socket.as_deref(),
+                None => address.as_ref().and_then(|address| address.as_pathname()),
+            };
+            let path = path.map(Path::display).map(tracing::field::display);
+            tracing::info!(path, "listening");
+        }
+        if let Some(address) = self.probe_addr() {
+            tracing::info!(%address, "probes_listening");
+        }
     }
 }
 
@@ -138,17 +176,28 @@ pub enum StartError {
     #[error("{}: {_0}", _0.code())]
     Config(#[from] ConfigError),
     /// The address cannot be bound.
-    #[error("expected to listen on {address}")]
+    #[error("expected to listen on {address}: {source}")]
     Bind {
         /// The address asked for.
-        address: LoopbackAddr,
+        address: SocketAddr,
         /// What the system says.
         source: std::io::Error,
     },
+    /// The unix socket cannot be made.
+    #[error("expected to listen on {}: {source}", path.display())]
+    Socket {
+        /// The path asked for.
+        path: PathBuf,
+        /// Why not.
+        source: SocketError,
+    },
+    /// What the service manager handed over cannot be served.
+    #[error("{_0}")]
+    Inherited(#[from] InheritedError),
 }
 
 impl StartError {
-    fn bind(address: LoopbackAddr, source: std::io::Error) -> Self {
+    fn bind(address: SocketAddr, source: std::io::Error) -> Self {
         Self::Bind { address, source }
     }
 }

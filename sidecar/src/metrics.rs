@@ -5,6 +5,7 @@
 //! process do not mix.
 
 mod issuers;
+mod lifecycle;
 
 use std::fmt::Write as _;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
@@ -26,6 +27,8 @@ pub(crate) struct Metrics {
     total_nanos: AtomicU64,
     in_flight: AtomicUsize,
     pub(crate) connections: AtomicUsize,
+    pub(crate) reloads: lifecycle::Reloads,
+    pub(crate) shadowed: lifecycle::Shadowed,
 }
 
 impl Metrics {
@@ -40,6 +43,8 @@ impl Metrics {
             total_nanos: AtomicU64::new(0),
             in_flight: AtomicUsize::new(0),
             connections: AtomicUsize::new(0),
+            reloads: lifecycle::Reloads::default(),
+            shadowed: lifecycle::Shadowed::new(),
         }
     }
 
@@ -81,6 +86,8 @@ impl Metrics {
         let mut page = Page(String::with_capacity(8 * 1024));
         self.render_counters(&mut page);
         self.render_duration(&mut page);
+        self.reloads.render(&mut page);
+        self.shadowed.render(&mut page);
         let gauge = |value: &AtomicUsize| value.load(Relaxed) as u64;
         page.family(name::IN_FLIGHT, "gauge", "Requests being judged.");
         page.sample(name::IN_FLIGHT, "", gauge(&self.in_flight));

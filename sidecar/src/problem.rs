@@ -53,6 +53,7 @@ codes! {
     HttpMalformed "http_malformed" BAD_REQUEST "The bytes are no HTTP request.";
     UriTooLong "uri_too_long" URI_TOO_LONG "The request target is too long.";
     HeadersTooLarge "headers_too_large" REQUEST_HEADER_FIELDS_TOO_LARGE "The head of the request is larger than 64 KiB or has more than 100 fields.";
+    PeerNotAllowed "peer_not_allowed" FORBIDDEN "The process at the other end of the unix socket is of no user or group that may use it.";
     HostNotAllowed "host_not_allowed" MISDIRECTED_REQUEST "`Host` is none of the names this listener answers to.";
     OriginNotAllowed "origin_not_allowed" FORBIDDEN "The request comes from a web page, or a proxy passed on `Origin` or `Sec-Fetch-Site`.";
     RouteNotFound "route_not_found" NOT_FOUND "There is nothing at this path.";
@@ -163,6 +164,7 @@ impl Problem {
 
     pub(crate) fn into_response(self) -> Response<Body> {
         let mut response = Response::new(Body::from(self.body()));
+        response.extensions_mut().insert(Refused(self.code));
         *response.status_mut() = self.status;
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(PROBLEM_JSON));
@@ -187,6 +189,9 @@ pub(crate) fn status_of(code: ErrorCode) -> StatusCode {
         _ => StatusCode::UNAUTHORIZED,
     }
 }
+/// Marks an answer as the refusal it is, by its code.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Refused(pub(crate) &'static str);
 
 /// `Bearer error="…", error_description="…"` and at most one attribute more; an attribute that
 /// would need escaping is left out.

@@ -19,11 +19,14 @@ use tower_service::Service as _;
 
 use crate::grpc;
 use crate::identity;
+use crate::in_force::Live;
 use crate::problem::EdgeCode;
 use crate::routes::{
     auth, batch, envoy, health, introspect, metrics, openapi, tokenreviews, validate,
 };
+use crate::shadow;
 use crate::shared::Shared;
+use crate::transport::Door;
 
 /// Every route of the sidecar.
 pub(crate) fn router(shared: Arc<Shared>) -> Router {
@@ -56,18 +59,30 @@ async fn route_not_found(State(shared): State<Arc<Shared>>) -> Response<Body> {
     shared.refuse(EdgeCode::RouteNotFound)
 }
 
-/// Answers one request: guard, route, and what every answer must carry.
-pub(crate) async fn answer(
-    shared: &Shared,
-    mut router: Router,
-    request: Request<Incoming>,
-) -> Response<Body> {
+/// The routes of the probes' listener, which anybody may reach: two words and nothing else.
+pub(crate) fn probes(shared: Arc<Shared>) -> Router {
+    Router::new()
+        .route("/livez", get(health::livez))
+        .route("/readyz", get(health::readyz))
+        .method_not_allowed_fallback(method_not_allowed)
+        .fallback(route_not_found)
+        .with_state(shared)
+}
+
+/// Answers one request that came through `door`: guard, route, and what every answer must carry.
+pub(crate) async fn answer(live: &Live, door: Door, request: Request<Incoming>) -> Response<Body> {
+    let shared = &*live.shared;
+    let mut router = match door {
+        Door::Loopback | Door::Socket => live.router.clone(),
+        Door::Probes => live.probes.clone(),
+    };
     let (head, body) = request.into_parts();
     let path = head.uri.path();
-    let is_auth = path == auth::PATH || path.starts_with(envoy::PREFIX);
+    let is_envoy = path.starts_with(envoy::PREFIX);
+    let is_auth = path == auth::PATH || is_envoy;
     let version = head.version;
     let is_echo = head.method == Method::TRACE && is_auth;
-    let mut response = match shared.guard.check(&head) {
+    let mut response = match shared.guard.check(&head, door) {
         Err(code) => shared.refuse(code),
         // Not even a route of any method.
         Ok(()) if is_echo => shared.refuse(EdgeCode::MethodNotAllowed),
@@ -83,6 +98,12 @@ pub(crate) async fn answer(
     if response.status() == StatusCode::METHOD_NOT_ALLOWED {
         let allow = HeaderValue::from_static(if is_auth { ANY } else { "" });
         response.headers_mut().entry(ALLOW).or_insert(allow);
+    }
+    if shared.is_shadow && door != Door::Probes {
+        response = shadow::cast(shared, response, is_auth);
+        if is_envoy {
+            envoy::remove_lookalikes(response.headers_mut());
+        }
     }
     if is_auth {
         identity::complete(response.headers_mut());

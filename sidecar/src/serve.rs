@@ -1,73 +1,85 @@
-//! Serve: a bound listener → connections, until told to stop; then the drain.
+//! Serve: bound listeners → connections, until told to stop; then the drain.
 //!
 //! **Invariant:** every connection is a task this loop joins or aborts; none outlives it. The
 //! drain stops accepting, answers what was accepted, tells clients to go (`Connection: close`)
-//! and ends within its bound.
+//! and ends within its bound. Probes are answered to the end, apart from everybody else: nobody
+//! crowds them out, and who watches sees the drain.
 
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
-use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use crate::connection::{self, Server};
+use crate::listen::SocketFile;
+use crate::transport::{Door, Doors, Stream};
 
-/// Limits of one listener.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Limits {
-    pub(crate) max_connections: usize,
-    pub(crate) drain_timeout: Duration,
-}
-
-/// Accepts and serves until `shutdown` completes, then drains.
+/// Accepts at `doors` and serves until `shutdown` completes, then drains; `file` goes with the
+/// doors.
 pub(crate) async fn serve(
-    listener: TcpListener,
+    mut doors: Doors,
+    file: Option<SocketFile>,
     server: Server,
-    limits: Limits,
     closing: watch::Sender<bool>,
     shutdown: impl Future<Output = ()>,
 ) {
     let mut connections = JoinSet::new();
+    let (_, metrics) = server.in_force.constants();
     let mut shutdown = pin!(shutdown);
-    let mut ready = pin!(server.shared.verifier.ready());
+    let mut ready = pin!(server.in_force.ready());
     let mut is_starting = true;
     loop {
-        server
-            .shared
-            .metrics
-            .connections
-            .store(connections.len(), Relaxed);
-        let has_room = connections.len() < limits.max_connections;
+        metrics.connections.store(connections.len(), Relaxed);
+        let has_room = connections.len() < server.in_force.load().settings.max_connections;
         tokio::select! {
             () = &mut shutdown => break,
-            accepted = listener.accept(), if has_room => match accepted {
-                Ok((stream, _)) => start(&mut connections, stream, &server),
+            accepted = poll_fn(|context| doors.poll_accept(context)), if has_room => match accepted {
+                Ok(stream) => start(&mut connections, stream, &server),
                 Err(error) => rest_after(&error).await,
             },
             Some(_ended) = connections.join_next() => {}
             () = &mut ready, if is_starting => {
                 is_starting = false;
-                server.shared.has_been_ready.store(true, Relaxed);
                 tracing::info!("ready");
             }
         }
     }
     tracing::info!(connections = connections.len(), "draining");
-    server.shared.is_draining.store(true, Relaxed);
+    server.in_force.start_draining();
     // Clients whose handshake the kernel completed are answered, not reset.
-    while let Some(Ok((stream, _))) = listener.accept().now_or_never() {
+    while let Some(Ok(stream)) = poll_fn(|context| doors.poll_accept(context)).now_or_never() {
         start(&mut connections, stream, &server);
     }
-    drop(listener);
-    drain(connections, limits.drain_timeout, &closing).await;
+    drop(doors);
+    drop(file);
+    let timeout = server.in_force.load().settings.drain_timeout;
+    drain(connections, timeout, &closing).await;
 }
 
-fn start(connections: &mut JoinSet<()>, stream: TcpStream, server: &Server) {
-    connections.spawn(connection::serve(stream, server.clone()));
+/// Answers probes until it is dropped.
+pub(crate) async fn serve_probes(mut doors: Doors, server: Server) {
+    let mut connections = JoinSet::new();
+    loop {
+        let has_room = connections.len() < MAX_PROBES;
+        tokio::select! {
+            accepted = poll_fn(|context| doors.poll_accept(context)), if has_room => match accepted {
+                Ok(stream) => {
+                    connections.spawn(connection::serve(stream, Door::Probes, server.clone()));
+                }
+                Err(error) => rest_after(&error).await,
+            },
+            Some(_ended) = connections.join_next() => {}
+        }
+    }
+}
+
+fn start(connections: &mut JoinSet<()>, stream: Stream, server: &Server) {
+    let door = stream.door();
+    connections.spawn(connection::serve(stream, door, server.clone()));
 }
 
 /// Out of descriptors, usually: others will close some.
@@ -95,4 +107,6 @@ async fn drain(mut connections: JoinSet<()>, timeout: Duration, closing: &watch:
 /// How long a client may still use a connection it holds: it is told to close it with the next
 /// answer, instead of finding it closed under a request it is sending.
 const LINGER: Duration = Duration::from_millis(250);
+/// Connections of the probes' listener.
+const MAX_PROBES: usize = 64;
 const ACCEPT_REST: Duration = Duration::from_millis(50);

@@ -1,4 +1,6 @@
 //! Shared: what every request of one sidecar reads, and the one way from a token to a verdict.
+//!
+//! A reload makes a new one; what is counted and what phase the process is in go on in it.
 
 use std::future::{Future, poll_fn};
 use std::pin::pin;
@@ -22,7 +24,7 @@ use crate::wire::Requirement;
 pub(crate) struct Shared {
     pub(crate) verifier: Verifier,
     pub(crate) clock: Arc<dyn Clock>,
-    pub(crate) metrics: Metrics,
+    pub(crate) metrics: Arc<Metrics>,
     pub(crate) guard: Guard,
     pub(crate) cookie: Option<String>,
     /// Who may introspect; everybody who reaches the listener when `None`.
@@ -33,8 +35,10 @@ pub(crate) struct Shared {
     pub(crate) issuers: Vec<(String, Vec<String>)>,
     pub(crate) deadline: Duration,
     pub(crate) max_in_flight: usize,
-    pub(crate) has_been_ready: AtomicBool,
-    pub(crate) is_draining: AtomicBool,
+    /// Whether refusals of forward-auth are only counted.
+    pub(crate) is_shadow: bool,
+    pub(crate) has_been_ready: Arc<AtomicBool>,
+    pub(crate) is_draining: Arc<AtomicBool>,
 }
 
 impl Shared {

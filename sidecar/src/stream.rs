@@ -1,4 +1,4 @@
-//! Stream: a TCP stream that notes when bytes arrive and lends hyper our words.
+//! Stream: a connection that notes when bytes arrive and lends hyper our words.
 //!
 //! hyper answers what it cannot parse with a bare status line before any route is asked; that
 //! answer is recognised on its way out and replaced by problem JSON.
@@ -8,28 +8,36 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
+use queue_verifier::Clock;
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _, ReadBuf};
 
 use crate::activity::Activity;
+use crate::metrics::Metrics;
 use crate::problem::{EdgeCode, PROBLEM_JSON, Problem};
-use crate::shared::Shared;
+use crate::transport::Stream;
 
 /// The stream of one connection.
 #[derive(Debug)]
 pub(crate) struct Watched {
-    stream: TcpStream,
-    shared: Arc<Shared>,
+    stream: Stream,
+    clock: Arc<dyn Clock>,
+    metrics: Arc<Metrics>,
     activity: Arc<Activity>,
     /// Our words, still to be written.
     unsent: Vec<u8>,
 }
 
 impl Watched {
-    pub(crate) fn new(stream: TcpStream, shared: Arc<Shared>, activity: Arc<Activity>) -> Self {
+    pub(crate) fn new(
+        stream: Stream,
+        clock: Arc<dyn Clock>,
+        metrics: Arc<Metrics>,
+        activity: Arc<Activity>,
+    ) -> Self {
         Self {
             stream,
-            shared,
+            clock,
+            metrics,
             activity,
             unsent: Vec::new(),
         }
@@ -56,7 +64,7 @@ impl AsyncRead for Watched {
         let before = buffer.filled().len();
         ready!(Pin::new(&mut self.stream).poll_read(context, buffer))?;
         if buffer.filled().len() > before {
-            self.activity.receive(&*self.shared.clock);
+            self.activity.receive(&*self.clock);
         }
         Poll::Ready(Ok(()))
     }
@@ -72,7 +80,7 @@ impl AsyncWrite for Watched {
         let Some(code) = bare_refusal(bytes) else {
             return Pin::new(&mut self.stream).poll_write(context, bytes);
         };
-        self.shared.metrics.refused(code);
+        self.metrics.refused(code);
         self.unsent = in_our_words(code);
         // What does not fit now is written before anything else, at the latest by the flush.
         match self.poll_unsent(context) {
@@ -106,6 +114,12 @@ fn bare_refusal(bytes: &[u8]) -> Option<EdgeCode> {
             .split(|byte| *byte == b'\n')
             .any(|line| line == b"content-length: 0\r");
     is_bare.then_some(code)
+}
+
+/// Refuses a whole connection, before a byte of it is read.
+pub(crate) async fn turn_away(mut stream: Stream, code: EdgeCode) {
+    let _ = stream.write_all(&in_our_words(code)).await;
+    let _ = stream.shutdown().await;
 }
 
 fn in_our_words(code: EdgeCode) -> Vec<u8> {

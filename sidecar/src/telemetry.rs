@@ -9,6 +9,7 @@ use tracing::Level;
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
+use tracing_subscriber::{Registry, reload};
 
 use crate::settings::{LogFormat, Settings};
 
@@ -20,6 +21,10 @@ pub const RECALLED: &str = "queue_sidecar_recalled_total";
 pub const REMEMBERED: &str = "queue_sidecar_remembered_tokens";
 /// Requests refused before a token was looked for, by `code`.
 pub const REFUSALS: &str = "queue_sidecar_refusals_total";
+/// Reloads of the settings, by outcome as `code`.
+pub const RELOADS: &str = "queue_sidecar_reloads_total";
+/// Refusals that shadow mode answered with 200, by `code`.
+pub const SHADOWED: &str = "queue_sidecar_shadowed_total";
 /// Histogram of the time from token to verdict.
 pub const DURATION: &str = "queue_sidecar_validation_duration_seconds";
 /// Requests being judged.
@@ -55,14 +60,23 @@ pub const REFRESH_FAILURES: &str = "queue_sidecar_key_set_refresh_failures";
 /// 1, with the `version` of this build.
 pub const BUILD: &str = "queue_sidecar_build_info";
 
+/// What is logged, to be changed while the process runs.
+#[derive(Debug, Clone)]
+pub struct LogFilter(reload::Handle<Targets, Registry>);
+
+impl LogFilter {
+    /// Logs what `settings` say from now on.
+    pub fn set(&self, settings: &Settings) {
+        // It fails only where there is no log any more.
+        let _ = self.0.reload(targets(settings));
+    }
+}
+
 /// Sends the log of this process to standard error; does nothing when a log is set up already.
-pub fn start_log(settings: &Settings) {
-    let targets: Targets = settings.log.parse().unwrap_or_default();
-    let targets = PROTOCOL_CRATES.iter().fold(targets, |targets, name| {
-        targets.with_target(*name, Level::INFO)
-    });
+pub fn start_log(settings: &Settings) -> LogFilter {
+    let (filter, handle) = reload::Layer::new(targets(settings));
     let log = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
-    let registry = tracing_subscriber::registry().with(targets);
+    let registry = tracing_subscriber::registry().with(filter);
     let started = match settings.log_format {
         LogFormat::Json => registry.with(log.json()).try_init(),
         LogFormat::Text => registry
@@ -71,6 +85,14 @@ pub fn start_log(settings: &Settings) {
     };
     // A second start in one process keeps the first log.
     drop(started);
+    LogFilter(handle)
+}
+
+fn targets(settings: &Settings) -> Targets {
+    let targets: Targets = settings.log.parse().unwrap_or_default();
+    PROTOCOL_CRATES.iter().fold(targets, |targets, name| {
+        targets.with_target(*name, Level::INFO)
+    })
 }
 
 /// Logs where a panic happened instead of printing its message, which may quote what was at hand.

@@ -118,6 +118,11 @@ fn is_issuer_test(file: &str, name: &str) -> bool {
     is_test_in(&["issuer/tests/it", "issuer/src"], file, name)
 }
 
+/// `file.rs::name` is a test of the sidecar.
+fn is_sidecar_test(file: &str, name: &str) -> bool {
+    is_test_in(&["sidecar/tests/it", "sidecar/src"], file, name)
+}
+
 /// One of `folders` has `file`, in which `name` is a `#[test]` or `#[tokio::test]` function, or is named in
 /// `on_both_engines!`.
 fn is_test_in(folders: &[&str], file: &str, name: &str) -> bool {
@@ -256,7 +261,7 @@ fn every_test_that_the_prose_names_exists() {
     for name in named.iter().filter(is_form) {
         let is_there = if let Some((file, test)) = name.split_once(".rs::") {
             let file = format!("{file}.rs");
-            is_test(&file, test) || is_issuer_test(&file, test)
+            is_test(&file, test) || is_issuer_test(&file, test) || is_sidecar_test(&file, test)
         } else if name.starts_with("tests/e2e/") {
             checkout().join(name).is_file()
         } else {

@@ -29,7 +29,10 @@ impl Sidecars {
             let settings = setup.sidecar();
             let clock = FakeClock::at(setup.now);
             let app = App::build(&settings, clock as Arc<_>).map_err(|error| error.to_string())?;
-            let url = format!("http://{}", app.local_addr());
+            let url = format!(
+                "http://{}",
+                app.local_addr().expect("it has a TCP listener")
+            );
             serving.spawn(app.serve(pending()));
             Ok(url)
         };

@@ -31,7 +31,10 @@ impl Asked {
     fn serve(settings: &Settings) -> Self {
         let clock = FakeClock::at(NOW);
         let app = App::build(settings, Arc::clone(&clock) as Arc<_>).expect("good settings");
-        let url = format!("http://{}", app.local_addr());
+        let url = format!(
+            "http://{}",
+            app.local_addr().expect("it has a TCP listener")
+        );
         let mut serving = JoinSet::new();
         serving.spawn(app.serve(pending()));
         let client = crate::http_door::client();
@@ -66,7 +69,7 @@ impl Asked {
 fn settings(key: &Forge) -> Settings {
     let keys = KeySource::jwk_set(jwk_set(&[key]));
     let mut settings = Settings::for_issuer(ISSUER, ["raptor"], keys);
-    settings.listen = "127.0.0.1:0".parse().expect("a loopback address");
+    settings.listen = Some("127.0.0.1:0".parse().expect("a loopback address"));
     // Clocks leap here; connections at rest live on.
     settings.idle_timeout = Duration::from_secs(100_000);
     settings

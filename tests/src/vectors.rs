@@ -90,7 +90,7 @@ impl Setup {
     pub fn sidecar(&self) -> Settings {
         let keys = KeySource::jwk_set(self.jwk_set.as_str());
         let mut settings = Settings::for_issuer(&self.issuer, [&self.audience], keys);
-        settings.listen = "127.0.0.1:0".parse().expect("a loopback address");
+        settings.listen = Some("127.0.0.1:0".parse().expect("a loopback address"));
         let issuer = &mut settings.issuer;
         issuer.algorithms.clone_from(&self.algorithms);
         issuer.leeway = Duration::from_secs(self.leeway);

@@ -51,10 +51,12 @@ fn dispatch(matches: &ArgMatches) -> Result<ExitCode, Failure> {
         "validate" => validate::run(&Settings::resolve(&raw)?, matches),
         "jws" => jws::run(&raw),
         "doctor" => doctor::run(&Settings::resolve(&raw)?, matches),
-        "health" => health::run(Settings::resolve_listen(&raw)?),
+        "health" => health::run(&Settings::resolve_listen(&raw)?),
         "check-config" => check_config::run(&Settings::resolve(&raw)?),
         _ if matches.get_flag("check_config") => check_config::run(&Settings::resolve(&raw)?),
-        _ => serve::run(&Settings::resolve(&raw)?, &environment),
+        _ => serve::run(&Settings::resolve(&raw)?, &environment, || {
+            Settings::resolve(&layers(matches, &environment)?)
+        }),
     }
 }
 
@@ -109,7 +111,7 @@ fn command() -> Command {
         .subcommand(
             Command::new("health")
                 .about("Ask the configured listener whether it is ready")
-                .args(keys(&["listen"])),
+                .args(keys(&["listen", "socket"])),
         )
         .subcommand(
             Command::new("check-config")
@@ -218,7 +220,7 @@ impl From<StartError> for Failure {
                 code: USAGE,
                 message: error.to_string(),
             },
-            StartError::Bind { ref source, .. } => Self::broken(format!("{error}: {source}")),
+            _ => Self::broken(error.to_string()),
         }
     }
 }

@@ -42,6 +42,10 @@ pub(crate) async fn check(
         if let Some(code) = problem.edge {
             shared.metrics.refused(code);
         }
+        if shared.is_shadow {
+            shared.metrics.shadowed.count(problem.code());
+            return allow_as(<[String; 6]>::default());
+        }
         refuse(problem)
     });
     frame::reply(&decision)
@@ -110,9 +114,12 @@ fn header_value(value: Bytes) -> Result<HeaderValue, EdgeCode> {
 
 /// Lets the request go on with the identity in its headers and in no other spelling of them.
 fn allow(session: &Session) -> Option<CheckResponse> {
-    let values = identity::values(session)?;
-    let headers = identity::NAMES.iter().zip(values);
-    Some(CheckResponse {
+    identity::values(session).map(allow_as)
+}
+
+fn allow_as(identity: [String; 6]) -> CheckResponse {
+    let headers = identity::NAMES.iter().zip(identity);
+    CheckResponse {
         status: Some(status(Status::Ok, "")),
         http_response: Some(HttpResponse::Ok(Allowed {
             headers: headers
@@ -120,7 +127,7 @@ fn allow(session: &Session) -> Option<CheckResponse> {
                 .collect(),
             headers_to_remove: identity::LOOKALIKES.clone(),
         })),
-    })
+    }
 }
 
 /// Denies, or says that nothing could be decided, which Envoy treats as its configuration says.

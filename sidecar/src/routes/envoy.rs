@@ -8,7 +8,7 @@ use std::sync::{Arc, LazyLock};
 
 use axum::body::Body;
 use axum::extract::State;
-use http::{HeaderName, HeaderValue, Request, Response};
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Response};
 
 use super::auth;
 use crate::identity;
@@ -29,13 +29,17 @@ pub(crate) async fn envoy(
     });
     match judged.await {
         Some(Ok(mut response)) => {
-            let lookalikes = TO_REMOVE.clone();
-            response.headers_mut().insert(REMOVES, lookalikes);
+            remove_lookalikes(response.headers_mut());
             response
         }
         Some(Err(problem)) => shared.refuse(problem),
         None => shared.refuse(EdgeCode::DeadlineExceeded),
     }
+}
+
+/// Has Envoy take every other spelling of an identity header out of the client's request.
+pub(crate) fn remove_lookalikes(headers: &mut HeaderMap) {
+    headers.insert(REMOVES, TO_REMOVE.clone());
 }
 
 /// What Envoy takes out of the client's request; the names we set are overwritten instead, as

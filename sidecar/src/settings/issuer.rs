@@ -12,7 +12,7 @@ use super::{RawSettings, SettingsError, given, value};
 /// What is accepted from one issuer; made by [`IssuerSettings::new`].
 ///
 /// The fields are the keys of [`REFERENCE`](super::REFERENCE) of the same names, or nearly.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 #[allow(missing_docs, reason = "`REFERENCE` holds the one description of each")]
 pub struct IssuerSettings {

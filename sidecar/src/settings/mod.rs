@@ -5,12 +5,14 @@
 
 mod given;
 mod issuer;
+mod listeners;
 mod raw;
 mod show;
 mod value;
 
+use std::net::SocketAddr;
 use std::num::NonZeroUsize;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -34,7 +36,11 @@ use crate::wire::Requirement;
 #[non_exhaustive]
 #[allow(missing_docs, reason = "`REFERENCE` holds the one description of each")]
 pub struct Settings {
-    pub listen: LoopbackAddr,
+    pub listen: Option<LoopbackAddr>,
+    pub socket: Option<PathBuf>,
+    pub socket_allow_uid: Vec<u32>,
+    pub socket_allow_gid: Vec<u32>,
+    pub probe_listen: Option<SocketAddr>,
     pub issuer: IssuerSettings,
     /// Further issuers: the file's `[[also]]`.
     pub also: Vec<IssuerSettings>,
@@ -42,6 +48,7 @@ pub struct Settings {
     pub cookie: Option<String>,
     pub introspect_callers: Option<Callers>,
     pub envoy_require: Option<String>,
+    pub shadow: bool,
     pub hosts: Vec<String>,
     pub deadline: Duration,
     pub header_timeout: Duration,
@@ -77,13 +84,18 @@ impl Settings {
 
     fn of(issuer: IssuerSettings) -> Self {
         Self {
-            listen: LoopbackAddr::DEFAULT,
+            listen: Some(LoopbackAddr::DEFAULT),
+            socket: None,
+            socket_allow_uid: Vec::new(),
+            socket_allow_gid: Vec::new(),
+            probe_listen: None,
             issuer,
             also: Vec::new(),
             remember: 10_000,
             cookie: None,
             introspect_callers: None,
             envoy_require: None,
+            shadow: false,
             hosts: Vec::new(),
             deadline: Duration::from_secs(5),
             header_timeout: Duration::from_secs(5),
@@ -111,7 +123,7 @@ impl Settings {
                 .also
                 .push(issuer.map_err(|error| error.within_also(place))?);
         }
-        settings.listen = Self::resolve_listen(raw)?;
+        settings.resolve_listeners(raw)?;
         let remember = (raw.remember.as_ref(), "remember");
         settings.remember = given::count(remember, 0, MAX_REMEMBER, settings.remember)?;
         settings.resolve_http(raw)?;
@@ -143,6 +155,7 @@ impl Settings {
         {
             return Err(SettingsError::of("cookie", "expected the name of a cookie"));
         }
+        self.shadow = given::parsed(raw.shadow.as_ref(), "shadow", false)?;
         self.hosts = raw.hosts.clone().unwrap_or_default();
         if !self.hosts.iter().all(|host| value::is_host(host)) {
             return Err(SettingsError::of(
@@ -203,14 +216,6 @@ impl Settings {
             Some(_) => return Err(SettingsError::of("log_format", "expected `json` or `text`")),
         };
         Ok(())
-    }
-
-    /// The listener alone, for a probe that needs no issuer.
-    ///
-    /// # Errors
-    /// When it is no loopback address.
-    pub fn resolve_listen(raw: &RawSettings) -> Result<LoopbackAddr, SettingsError> {
-        given::parsed(raw.listen.as_ref(), "listen", LoopbackAddr::DEFAULT)
     }
 
     /// A verifier of these settings, yet to be built.

@@ -81,8 +81,16 @@ macro_rules! declare {
 }
 
 declare! {
-    /// Address to listen on: loopback only.
+    /// Address to listen on: loopback only, or `none` beside a socket.
     text listen = "--listen" or "QUEUE_SIDECAR_LISTEN" or "127.0.0.1:4140";
+    /// Path of a unix socket to listen on too; its mode is 0660. Default: none.
+    text socket = "--socket" or "QUEUE_SIDECAR_SOCKET" or "";
+    /// Users (numbers) whose processes may use the socket. Default: whoever its mode lets in.
+    list socket_allow_uid = "--socket-allow-uid" or "QUEUE_SIDECAR_SOCKET_ALLOW_UID" or "";
+    /// Groups (numbers) whose processes may use the socket, besides those users.
+    list socket_allow_gid = "--socket-allow-gid" or "QUEUE_SIDECAR_SOCKET_ALLOW_GID" or "";
+    /// Address, of any interface, that answers `/livez` and `/readyz` and nothing else. Default: none.
+    text probe_listen = "--probe-listen" or "QUEUE_SIDECAR_PROBE_LISTEN" or "";
     /// The issuer: `iss` of every accepted token, byte for byte. Required.
     text issuer = "--issuer" or "QUEUE_SIDECAR_ISSUER" or "";
     /// The audiences this service answers to; a token must name one in `aud`. Required.
@@ -121,6 +129,8 @@ declare! {
     text introspect_callers = "--introspect-callers" or "QUEUE_SIDECAR_INTROSPECT_CALLERS" or "";
     /// What is asked of every session Envoy asks about, as the query of `/v1/auth` (`scope=openid&role=billing`). Default: nothing.
     text envoy_require = "--envoy-require" or "QUEUE_SIDECAR_ENVOY_REQUIRE" or "";
+    /// Whether forward-auth (`/v1/auth`, `/envoy/`, gRPC) refuses nobody and only counts whom it would have: `true` or `false`.
+    text shadow = "--shadow" or "QUEUE_SIDECAR_SHADOW" or "false";
     /// Further `Host` values to answer to, besides the loopback names of the listener.
     list hosts = "--hosts" or "QUEUE_SIDECAR_HOSTS" or "";
     /// Longest time one request may take; after it the answer is 503. 10ms to 1m.

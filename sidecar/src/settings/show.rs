@@ -9,7 +9,20 @@ use super::{IssuerSettings, LogFormat, Settings, value};
 
 impl fmt::Display for Settings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "listen = {}", text(&self.listen.to_string()))?;
+        match self.listen {
+            Some(address) => writeln!(f, "listen = {}", text(&address.to_string()))?,
+            None => writeln!(f, "listen = \"none\"")?,
+        }
+        match &self.socket {
+            Some(path) => writeln!(f, "socket = {}", text(&path.to_string_lossy()))?,
+            None => writeln!(f, "# socket: none")?,
+        }
+        writeln!(f, "socket_allow_uid = {}", numbers(&self.socket_allow_uid))?;
+        writeln!(f, "socket_allow_gid = {}", numbers(&self.socket_allow_gid))?;
+        match self.probe_listen {
+            Some(address) => writeln!(f, "probe_listen = {}", text(&address.to_string()))?,
+            None => writeln!(f, "# probe_listen: none")?,
+        }
         write!(f, "{}", self.issuer)?;
         writeln!(f, "remember = {}", self.remember)?;
         match &self.cookie {
@@ -27,6 +40,7 @@ impl fmt::Display for Settings {
             Some(require) => writeln!(f, "envoy_require = {}", text(require))?,
             None => writeln!(f, "# envoy_require: nothing")?,
         }
+        writeln!(f, "shadow = {}", self.shadow)?;
         writeln!(f, "hosts = {}", list(&self.hosts))?;
         writeln!(f, "deadline = {}", span(self.deadline))?;
         writeln!(f, "header_timeout = {}", span(self.header_timeout))?;
@@ -100,6 +114,10 @@ fn text(text: &str) -> String {
 fn list(texts: &[String]) -> String {
     let texts: Vec<_> = texts.iter().map(|one| text(one)).collect();
     format!("[{}]", texts.join(", "))
+}
+
+fn numbers(numbers: &[u32]) -> String {
+    list(&numbers.iter().map(ToString::to_string).collect::<Vec<_>>())
 }
 
 fn span(duration: Duration) -> String {

@@ -6,8 +6,8 @@ use std::time::Duration;
 use serde_json::json;
 
 use crate::support::{
-    Client, FakeClock, Issuer, NOW, Response, TestApp, claims, forge, jwk_set, other_forge,
-    settings, wait_until,
+    Client, FakeClock, Issuer, NOW, Response, TestApp, claims, directory, forge, jwk_set,
+    other_forge, settings, wait_until,
 };
 
 fn good() -> String {
@@ -43,6 +43,36 @@ fn key_set_unavailable() {
     let response = app.validate(&good()).problem(503, "key_set_unavailable");
     assert_eq!(response.header("retry-after"), Some("1"));
     assert_eq!(response.header("www-authenticate"), None);
+}
+
+#[test]
+fn a_valid_snapshot_makes_a_start_without_the_issuer() {
+    let issuer = Issuer::publishing(jwk_set(&[forge()]));
+    let mut fetching = settings();
+    fetching.issuer.keys = issuer.keys();
+    fetching.issuer.snapshot = Some(directory("snapshot").join("keys.json"));
+    let first = TestApp::with(&fetching);
+    wait_until("the keys are kept", || {
+        first.get("/readyz", "").status == 200
+            && fetching
+                .issuer
+                .snapshot
+                .as_ref()
+                .is_some_and(|path| path.exists())
+    });
+    first.join();
+    issuer.fail();
+    let second = TestApp::with(&fetching);
+    wait_until("it is ready", || second.get("/readyz", "").status == 200);
+    assert_eq!(second.validate(&good()).status, 200);
+    second.join();
+    // Too old to be believed.
+    let day = fetching.issuer.snapshot_max_age.as_secs();
+    let third = TestApp::at(&fetching, FakeClock::at(NOW + day + 1));
+    wait_until("it asks in vain", || {
+        third.metric("queue_sidecar_key_set_refresh_failures") > 0
+    });
+    third.get("/readyz", "").problem(503, "not_ready");
 }
 
 /// Lets time pass until `client` has its answer: the moment at which the request begins to wait

@@ -445,3 +445,19 @@ fn health() {
         "it does not serve"
     );
 }
+
+#[test]
+fn in_shadow_mode_who_would_be_denied_passes_as_nobody() {
+    let mut shadow = settings();
+    shadow.shadow = true;
+    let app = TestApp::with(&shadow);
+    let decision = check(&app, &request(&[], &[], &[]));
+    assert_eq!((decision.rpc, decision.kind), (0, 3));
+    assert_eq!(decision.headers.len(), 6);
+    assert!(decision.headers.values().all(String::is_empty));
+    assert!(decision.removed.contains(&"x_queue_subject".to_owned()));
+    let counted = "queue_sidecar_shadowed_total{code=\"bearer_missing\"}";
+    assert_eq!(app.metric(counted), 1);
+    let decision = check(&app, &bearing(&good()));
+    assert_ne!(decision.headers["x-queue-subject"], "");
+}

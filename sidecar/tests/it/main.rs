@@ -1,5 +1,6 @@
 //! The sidecar over real HTTP, its command line and its log.
 
+mod activation;
 mod auth;
 mod batch;
 mod body;
@@ -14,8 +15,13 @@ mod http_vectors;
 mod introspect;
 mod logs;
 mod openapi;
+mod probes;
+mod reload;
 mod settings;
+mod shadow;
 mod shutdown;
+mod smuggling;
+mod socket;
 mod support;
 mod tokenreviews;
 mod validate;

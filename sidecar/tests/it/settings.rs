@@ -39,9 +39,18 @@ fn what_is_shown_can_be_read_again() {
         leeway = '5s'\ndeadline = '250ms'\nworkers = 2\njwks = 'https://auth.example.com/jwks'\n\
         snapshot = '/var/cache/queue/keys.json'\nstatus_max_age = '2m'\nwhen_stale = 'accept'\n\
         status_required = true\nstatus_origin = 'https://lists.example.com'\nremember = 0\n\
+        listen = 'none'\nsocket = '/run/queue/s'\nsocket_allow_uid = ['1', '2']\n\
+        socket_allow_gid = 3\nprobe_listen = '[::]:4141'\nshadow = true\n\
         [[also]]\nissuer = 'https://other.example.com'\naudience = 'b'\nprofile = 'jwt'\n\
         status_list = 'named'\n";
     let settings = from(given).expect("it is right").to_string();
+    for line in [
+        "listen = \"none\"\nsocket = \"/run/queue/s\"\nsocket_allow_uid = [\"1\", \"2\"]\n",
+        "socket_allow_gid = [\"3\"]\nprobe_listen = \"[::]:4141\"\n",
+        "shadow = true\n",
+    ] {
+        assert!(settings.contains(line), "{line} in\n{settings}");
+    }
     let again = Settings::resolve(&RawSettings::from_toml(&settings).expect("it is TOML"));
     assert_eq!(again.expect("it is right").to_string(), settings);
 }
@@ -153,6 +162,17 @@ fn a_wrong_setting_ends_with_64_and_says_which() {
     );
     check(&and(&["--listen=[::ffff:127.0.0.1]:1"]), &[], &["loopback"]);
     check(&and(&["--listen=4140"]), &[], &["loopback"]);
+    check(&and(&["--listen=none"]), &[], &["listen", "a socket"]);
+    check(&and(&["--socket=s"]), &[], &["socket", "absolute path"]);
+    check(&and(&["--socket=/tmp/.."]), &[], &["socket"]);
+    check(
+        &and(&["--socket-allow-uid=www-data"]),
+        &[],
+        &["socket_allow_uid", "numbers"],
+    );
+    check(&and(&["--socket-allow-gid=-1"]), &[], &["numbers"]);
+    check(&and(&["--probe-listen=4141"]), &[], &["probe_listen"]);
+    check(&and(&["--shadow=maybe"]), &[], &["shadow"]);
     check(
         &and(&["--deadline=5"]),
         &[],

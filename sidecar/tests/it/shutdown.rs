@@ -1,11 +1,14 @@
 //! The drain.
 
 use std::net::TcpStream;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
 
 use serde_json::json;
 
-use crate::support::{Sidecar, TestApp, claims, forge, jwk_set, settings, wait_until};
+use crate::support::{
+    Client, Sidecar, TestApp, claims, directory, forge, good_today, jwk_set, settings, wait_until,
+};
 
 const READY: &str = "GET /readyz HTTP/1.1\r\nHost: {HOST}\r\n\r\n";
 
@@ -122,4 +125,52 @@ fn a_signal_drains_and_exits_0() {
         let (code, log) = sidecar.wait();
         assert_eq!(code, Some(0), "{log}");
     }
+}
+
+#[test]
+fn a_drain_drops_no_request_of_many_clients() {
+    let keys = jwk_set(&[forge()]);
+    let path = directory("many").join("s");
+    let socket = format!("--socket={}", path.display());
+    let sidecar = Sidecar::start(
+        &[
+            "--issuer=https://auth.example.com",
+            "--audience=raptor",
+            "--jwks",
+            &keys,
+            &socket,
+        ],
+        &[],
+    );
+    let ask = format!(
+        "POST /v1/validate HTTP/1.1\r\nHost: {{HOST}}\r\nAuthorization: Bearer {}\r\n\r\n",
+        good_today()
+    );
+    let answered = AtomicUsize::new(0);
+    std::thread::scope(|scope| {
+        for number in 0..16 {
+            let (ask, answered, path, port) = (&ask, &answered, &path, sidecar.port);
+            scope.spawn(move || {
+                let mut client = match number % 2 {
+                    0 => Client::connect(port),
+                    _ => Client::connect_unix(path),
+                };
+                // Until it is told to go; no request before that is left without its answer.
+                loop {
+                    let response = client.send(ask);
+                    assert_eq!(response.status, 200);
+                    answered.fetch_add(1, Relaxed);
+                    if response.header("connection") == Some("close") {
+                        assert!(client.is_closed());
+                        return;
+                    }
+                }
+            });
+        }
+        wait_until("all are at it", || answered.load(Relaxed) > 200);
+        sidecar.signal("TERM");
+    });
+    let (code, log) = sidecar.wait();
+    assert_eq!(code, Some(0), "{log}");
+    assert!(!log.contains("drain_cut_short"), "{log}");
 }

@@ -38,7 +38,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         let wanted: Wanted = serde_json::from_str(&line?)?;
         let answer = match wanted.build()? {
             Ok(app) => {
-                let url = format!("http://{}", app.local_addr());
+                let url = format!("http://{}", app.local_addr().ok_or("no TCP listener")?);
                 runtime.spawn(app.serve(pending()));
                 json!({ "url": url })
             }

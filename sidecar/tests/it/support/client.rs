@@ -1,28 +1,68 @@
 //! A client that sends exactly the bytes it is given.
 
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::io::{BufRead as _, BufReader, Read, Write};
 use std::net::{Shutdown, TcpStream};
+use std::os::unix::net::UnixStream;
+use std::path::Path;
 use std::time::Duration;
 
 use serde_json::Value;
 
 /// One connection.
 pub(crate) struct Client {
-    port: u16,
-    reader: BufReader<TcpStream>,
+    /// What `{HOST}` stands for.
+    host: String,
+    reader: BufReader<Wire>,
+}
+
+enum Wire {
+    Tcp(TcpStream),
+    Unix(UnixStream),
+}
+
+impl Read for Wire {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        match self {
+            Self::Tcp(stream) => stream.read(buffer),
+            Self::Unix(stream) => stream.read(buffer),
+        }
+    }
+}
+
+impl Write for Wire {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        match self {
+            Self::Tcp(stream) => stream.write(bytes),
+            Self::Unix(stream) => stream.write(bytes),
+        }
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
 }
 
 impl Client {
     pub(crate) fn connect(port: u16) -> Self {
         let stream = TcpStream::connect(("127.0.0.1", port)).expect("the sidecar accepts");
-        // Generous: a test that waits that long has failed.
-        let patience = Some(Duration::from_secs(20));
         stream
-            .set_read_timeout(patience)
+            .set_read_timeout(PATIENCE)
             .expect("a timeout can be set");
         Self {
-            port,
-            reader: BufReader::new(stream),
+            host: format!("127.0.0.1:{port}"),
+            reader: BufReader::new(Wire::Tcp(stream)),
+        }
+    }
+
+    /// Connects to the socket at `path`, and calls itself as a proxy's client might.
+    pub(crate) fn connect_unix(path: impl AsRef<Path>) -> Self {
+        let stream = UnixStream::connect(path).expect("the sidecar accepts");
+        stream
+            .set_read_timeout(PATIENCE)
+            .expect("a timeout can be set");
+        Self {
+            host: "shop.example.com".to_owned(),
+            reader: BufReader::new(Wire::Unix(stream)),
         }
     }
 
@@ -33,7 +73,7 @@ impl Client {
         let mut rest = bytes;
         while let Some(at) = rest.windows(6).position(|part| part == b"{HOST}") {
             filled.extend_from_slice(&rest[..at]);
-            filled.extend_from_slice(format!("127.0.0.1:{}", self.port).as_bytes());
+            filled.extend_from_slice(self.host.as_bytes());
             rest = &rest[at + 6..];
         }
         filled.extend_from_slice(rest);
@@ -111,9 +151,15 @@ impl Client {
 
     /// Says that nothing more will be sent.
     pub(crate) fn finish(&mut self) {
-        let _ = self.reader.get_mut().shutdown(Shutdown::Write);
+        let _ = match self.reader.get_mut() {
+            Wire::Tcp(stream) => stream.shutdown(Shutdown::Write),
+            Wire::Unix(stream) => stream.shutdown(Shutdown::Write),
+        };
     }
 }
+
+/// Generous: a test that waits that long has failed.
+const PATIENCE: Option<Duration> = Some(Duration::from_secs(20));
 
 /// One answer.
 #[derive(Debug)]

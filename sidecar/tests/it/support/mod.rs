@@ -8,11 +8,13 @@ mod grpc;
 mod issuer;
 mod process;
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
-use queue_sidecar::{App, LoopbackAddr, Settings};
-use queue_verifier::{Clock, KeySource, Verifier};
+use queue_sidecar::{App, LoopbackAddr, Reloader, Settings};
+use queue_verifier::{Clock, KeySource, SystemClock, Verifier};
+use serde_json::json;
 use tokio::sync::oneshot;
 
 pub(crate) use client::{Client, Response};
@@ -29,7 +31,7 @@ pub(crate) const AUDIENCE: &str = "raptor";
 pub(crate) fn settings() -> Settings {
     let keys = KeySource::jwk_set(jwk_set(&[forge()]));
     let mut settings = Settings::for_issuer(ISSUER, [AUDIENCE], keys);
-    settings.listen = LoopbackAddr::port(0);
+    settings.listen = Some(LoopbackAddr::port(0));
     // A session says whether its token was met before; here every token is new.
     settings.remember = 0;
     settings
@@ -39,6 +41,8 @@ pub(crate) fn settings() -> Settings {
 pub(crate) struct TestApp {
     pub(crate) port: u16,
     pub(crate) verifier: Verifier,
+    pub(crate) reloader: Reloader,
+    pub(crate) probe_port: Option<u16>,
     stop: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<()>>,
 }
@@ -55,7 +59,9 @@ impl TestApp {
 
     pub(crate) fn at(settings: &Settings, clock: Arc<dyn Clock>) -> Self {
         let app = App::build(settings, clock).expect("the settings of a test are right");
-        let (port, verifier) = (app.local_addr().port(), app.verifier().clone());
+        let port = app.local_addr().map_or(0, |address| address.port());
+        let probe_port = app.probe_addr().map(|address| address.port());
+        let (verifier, reloader) = (app.verifier(), app.reloader());
         let (stop, stopped) = oneshot::channel();
         let thread = std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread()
@@ -72,6 +78,8 @@ impl TestApp {
         Self {
             port,
             verifier,
+            reloader,
+            probe_port,
             stop: Some(stop),
             thread: Some(thread),
         }
@@ -141,6 +149,21 @@ impl Drop for TestApp {
     fn drop(&mut self) {
         self.tell_to_stop();
     }
+}
+
+/// A directory of its own for the test called `name`, short enough for a socket's path.
+pub(crate) fn directory(name: &str) -> PathBuf {
+    let path = std::env::temp_dir().join(format!("qs{}-{name}", std::process::id()));
+    let _ = std::fs::remove_dir_all(&path);
+    std::fs::create_dir(&path).expect("the directory for temporary files can be written");
+    path
+}
+
+/// A token that is good by the clock on the wall, for processes that have no other.
+pub(crate) fn good_today() -> String {
+    let now = SystemClock.now();
+    let times = json!({"iat": now, "exp": now + 600, "auth_time": now});
+    forge().sign(&claims(times))
 }
 
 /// Waits until `condition` holds; a test that waits in vain fails.

@@ -1,6 +1,7 @@
 //! The binary, as a user runs it: with no environment but the one given.
 
 use std::io::{BufRead as _, BufReader, Write as _};
+use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex, mpsc};
@@ -75,25 +76,9 @@ pub(crate) struct Sidecar {
 impl Sidecar {
     /// Starts it on a free port and waits until it listens; its log has to be text.
     pub(crate) fn start(arguments: &[&str], environment: &[(&str, &str)]) -> Self {
-        let mut child = command(arguments, environment)
-            .arg("--listen=127.0.0.1:0")
-            .spawn()
-            .expect("the binary starts");
-        let stderr = child.stderr.take().expect("standard error is a pipe");
-        let log = Arc::new(Mutex::new(String::new()));
-        let written = Arc::clone(&log);
-        std::thread::spawn(move || {
-            for line in BufReader::new(stderr).lines().map_while(Result::ok) {
-                let mut log = written.lock().expect("no reader panics");
-                log.push_str(&line);
-                log.push('\n');
-            }
-        });
-        let mut sidecar = Self {
-            child,
-            log,
-            port: 0,
-        };
+        let mut command = command(arguments, environment);
+        command.arg("--listen=127.0.0.1:0");
+        let mut sidecar = Self::spawn(command);
         wait_until("it listens", || {
             let log = sidecar.log();
             let port = log.split_once("127.0.0.1:").map(|(_, rest)| {
@@ -105,6 +90,47 @@ impl Sidecar {
             sidecar.port != 0
         });
         sidecar
+    }
+
+    /// Starts it as a service manager does, with `listener` as descriptor 3 and `LISTEN_PID` as
+    /// `pid` says in the words of a shell (`$$` is its own).
+    pub(crate) fn activated(
+        listener: impl Into<OwnedFd>,
+        pid: &str,
+        arguments: &[&str],
+        environment: &[(&str, &str)],
+    ) -> Self {
+        let script =
+            format!("export LISTEN_FDS=1 LISTEN_PID={pid}; exec \"$0\" \"$@\" 3<&0 </dev/null");
+        let mut shell = Command::new("/bin/sh");
+        shell
+            .args(["-c", &script, env!("CARGO_BIN_EXE_queue-sidecar")])
+            .args(arguments)
+            .env_clear()
+            .envs(environment.iter().copied())
+            .stdin(Stdio::from(listener.into()))
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped());
+        Self::spawn(shell)
+    }
+
+    fn spawn(mut command: Command) -> Self {
+        let mut child = command.spawn().expect("the binary starts");
+        let stderr = child.stderr.take().expect("standard error is a pipe");
+        let log = Arc::new(Mutex::new(String::new()));
+        let written = Arc::clone(&log);
+        std::thread::spawn(move || {
+            for line in BufReader::new(stderr).lines().map_while(Result::ok) {
+                let mut log = written.lock().expect("no reader panics");
+                log.push_str(&line);
+                log.push('\n');
+            }
+        });
+        Self {
+            child,
+            log,
+            port: 0,
+        }
     }
 
     pub(crate) fn connect(&self) -> Client {
@@ -120,6 +146,16 @@ impl Sidecar {
         let id = self.child.id().to_string();
         let sent = Command::new("kill").args(["-s", name, &id]).status();
         assert!(sent.expect("`kill` runs").success());
+    }
+
+    /// Waits for its end, whatever it said before.
+    pub(crate) fn end(&mut self) -> Option<i32> {
+        let mut status = None;
+        wait_until("it ends", || {
+            status = self.child.try_wait().expect("it is our child");
+            status.is_some()
+        });
+        status.and_then(|status| status.code())
     }
 
     /// Waits for its end: the exit code and the log.

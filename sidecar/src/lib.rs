@@ -12,7 +12,10 @@ mod connection;
 mod guard;
 mod listen;
 mod metrics;
+mod page;
 mod problem;
+mod report;
+mod request_id;
 mod router;
 mod routes;
 mod serve;
@@ -59,9 +62,12 @@ impl App {
         let listener = listener.map_err(|source| StartError::bind(settings.listen, source))?;
         let local_addr = listener.local_addr();
         let local_addr = local_addr.map_err(|source| StartError::bind(settings.listen, source))?;
+        let origin = report::Origin::new(settings, clock.monotonic(), clock.now());
         let shared = Arc::new(Shared {
             verifier,
             clock,
+            request_ids: request_id::RequestIds::new(origin.began_at),
+            origin,
             metrics: metrics::Metrics::new(),
             guard: guard::Guard::new(local_addr, &settings.hosts),
             cookie: settings.cookie.clone(),

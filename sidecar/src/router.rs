@@ -16,9 +16,11 @@ use http::header::CONNECTION;
 use http::{HeaderValue, Request, Response, Version};
 use hyper::body::Incoming;
 use tower_service::Service as _;
+use tracing::Instrument as _;
 
+use crate::metrics::RouteClass;
 use crate::problem::EdgeCode;
-use crate::routes::{auth, health, metrics, validate};
+use crate::routes::{auth, health, metrics, page, validate};
 use crate::shared::Shared;
 
 /// Every route of the sidecar.
@@ -31,6 +33,7 @@ pub(crate) fn router(shared: Arc<Shared>) -> Router {
         .route("/readyz", get(health::readyz))
         .route("/startupz", get(health::startupz))
         .route("/metrics", get(metrics::metrics))
+        .route("/", get(page::page))
         .method_not_allowed_fallback(method_not_allowed)
         .fallback(route_not_found)
         .with_state(shared)
@@ -52,18 +55,26 @@ pub(crate) async fn answer(
 ) -> Response<Body> {
     let (head, body) = request.into_parts();
     let is_auth = head.uri.path() == auth::PATH;
+    let (began, route) = (shared.clock.monotonic(), RouteClass::of(head.uri.path()));
     let version = head.version;
-    let mut response = match shared.guard.check(&head) {
-        Err(code) => shared.refuse(code),
-        Ok(()) => {
-            let request = Request::from_parts(head, Body::new(body));
-            let routed = AssertUnwindSafe(router.call(request)).catch_unwind();
-            match routed.await {
-                Ok(Ok(response)) => response,
-                Err(_panic) => shared.refuse(EdgeCode::Internal),
-            }
+    let request_id = shared.request_ids.next();
+    let span = tracing::debug_span!("request", %request_id, route = route.as_str());
+    let routed = async {
+        if let Err(code) = shared.guard.check(&head) {
+            return shared.refuse(code);
         }
+        let request = Request::from_parts(head, Body::new(body));
+        let routed = AssertUnwindSafe(router.call(request)).catch_unwind();
+        let Ok(Ok(response)) = routed.await else {
+            tracing::error!(%request_id, route = route.as_str(), "request_failed");
+            return shared.refuse(EdgeCode::Internal);
+        };
+        tracing::debug!(status = response.status().as_u16(), "answered");
+        response
     };
+    let mut response = routed.instrument(span).await;
+    let took = shared.clock.monotonic().saturating_sub(began);
+    shared.metrics.answered(route, took);
     if is_auth {
         auth::complete(response.headers_mut());
     }

@@ -14,6 +14,8 @@ use queue_verifier::{Clock, Session, Verifier};
 use crate::guard::Guard;
 use crate::metrics::{Metrics, Ticket};
 use crate::problem::{EdgeCode, Problem};
+use crate::report::Origin;
+use crate::request_id::RequestIds;
 use crate::wire::Requirement;
 
 /// What every request reads.
@@ -21,6 +23,8 @@ use crate::wire::Requirement;
 pub(crate) struct Shared {
     pub(crate) verifier: Verifier,
     pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) origin: Origin,
+    pub(crate) request_ids: RequestIds,
     pub(crate) metrics: Metrics,
     pub(crate) guard: Guard,
     pub(crate) cookie: Option<String>,
@@ -46,9 +50,9 @@ impl Shared {
             .verifier
             .validate_session_with_refresh(token, &require)
             .await;
-        let took = self.clock.monotonic().saturating_sub(began);
+        let now = self.clock.monotonic();
         let outcome = verdict.as_ref().map_err(queue_verifier::Error::code);
-        self.metrics.judged(outcome, took);
+        self.metrics.judged(outcome, now.saturating_sub(began), now);
         let code = outcome.map_or_else(|code| code.as_str(), |_| "valid");
         tracing::debug!(code, "token_judged");
         verdict.map_err(|error| Problem::verdict(&error, asked))
@@ -68,7 +72,7 @@ impl Shared {
     pub(crate) fn refuse(&self, problem: impl Into<Problem>) -> Response<Body> {
         let problem = problem.into();
         if let Some(code) = problem.edge {
-            self.metrics.refused(code);
+            self.metrics.refused(code, self.clock.monotonic());
         }
         problem.into_response()
     }

@@ -3,6 +3,7 @@
 pub(crate) mod auth;
 pub(crate) mod health;
 pub(crate) mod metrics;
+pub(crate) mod page;
 pub(crate) mod validate;
 
 use axum::body::Body;

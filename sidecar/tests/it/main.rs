@@ -7,6 +7,7 @@ mod faults;
 mod guards;
 mod health;
 mod logs;
+mod page;
 mod settings;
 mod shutdown;
 mod support;

@@ -23,6 +23,7 @@ pub mod settings;
 mod shared;
 mod stream;
 pub mod telemetry;
+mod traces;
 mod wire;
 
 use std::future::Future;
@@ -58,6 +59,8 @@ impl App {
     /// [`StartError::Config`] before a port is bound, [`StartError::Bind`] when it is taken.
     pub fn build(settings: &Settings, clock: Arc<dyn Clock>) -> Result<Self, StartError> {
         let verifier = settings.verifier(Arc::clone(&clock)).build()?;
+        let traces = settings.otlp_endpoint.as_deref().map(traces::Traces::new);
+        let traces = traces.transpose().map_err(|_| StartError::Traces)?;
         let listener = settings.listen.bind();
         let listener = listener.map_err(|source| StartError::bind(settings.listen, source))?;
         let local_addr = listener.local_addr();
@@ -68,6 +71,7 @@ impl App {
             clock,
             request_ids: request_id::RequestIds::new(origin.began_at),
             origin,
+            traces,
             metrics: metrics::Metrics::new(),
             guard: guard::Guard::new(local_addr, &settings.hosts),
             cookie: settings.cookie.clone(),
@@ -117,8 +121,18 @@ impl App {
     /// When the runtime has no I/O driver for the listener.
     pub async fn serve(self, shutdown: impl Future<Output = ()>) -> std::io::Result<()> {
         let listener = tokio::net::TcpListener::from_std(self.listener)?;
+        let shared = Arc::clone(&self.server.shared);
+        if let Some(traces) = &shared.traces {
+            traces.start();
+        }
         tracing::info!(address = %self.local_addr, "listening");
         serve::serve(listener, self.server, self.limits, self.closing, shutdown).await;
+        if shared.traces.is_some() {
+            let ending = tokio::task::spawn_blocking(move || {
+                shared.traces.as_ref().map(traces::Traces::end);
+            });
+            let _ = ending.await;
+        }
         tracing::info!("stopped");
         Ok(())
     }
@@ -131,6 +145,9 @@ pub enum StartError {
     /// A setting the verifier refuses.
     #[error("{}: {_0}", _0.code())]
     Config(#[from] ConfigError),
+    /// Traces cannot be sent to the collector of the settings.
+    #[error("otlp_endpoint: {}", traces::TracesError)]
+    Traces,
     /// The address cannot be bound.
     #[error("expected to listen on {address}")]
     Bind {

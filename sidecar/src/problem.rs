@@ -13,6 +13,7 @@ use http::{HeaderValue, Response, StatusCode};
 use queue_verifier::{Error, ErrorCode, ErrorKind};
 use serde::Serialize;
 
+use crate::traces::Code;
 use crate::wire::Requirement;
 
 macro_rules! codes {
@@ -164,6 +165,7 @@ impl Problem {
     pub(crate) fn into_response(self) -> Response<Body> {
         let mut response = Response::new(Body::from(self.body()));
         *response.status_mut() = self.status;
+        response.extensions_mut().insert(Code(self.code));
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(PROBLEM_JSON));
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));

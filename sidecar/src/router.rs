@@ -59,6 +59,8 @@ pub(crate) async fn answer(
     let version = head.version;
     let request_id = shared.request_ids.next();
     let span = tracing::debug_span!("request", %request_id, route = route.as_str());
+    let traces = shared.traces.as_ref();
+    let trace = traces.map(|traces| traces.begin(&head, route));
     let routed = async {
         if let Err(code) = shared.guard.check(&head) {
             return shared.refuse(code);
@@ -75,6 +77,9 @@ pub(crate) async fn answer(
     let mut response = routed.instrument(span).await;
     let took = shared.clock.monotonic().saturating_sub(began);
     shared.metrics.answered(route, took);
+    if let Some(trace) = trace {
+        trace.end(&response);
+    }
     if is_auth {
         auth::complete(response.headers_mut());
     }

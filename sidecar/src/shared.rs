@@ -16,6 +16,7 @@ use crate::metrics::{Metrics, Ticket};
 use crate::problem::{EdgeCode, Problem};
 use crate::report::Origin;
 use crate::request_id::RequestIds;
+use crate::traces::Traces;
 use crate::wire::Requirement;
 
 /// What every request reads.
@@ -25,6 +26,7 @@ pub(crate) struct Shared {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) origin: Origin,
     pub(crate) request_ids: RequestIds,
+    pub(crate) traces: Option<Traces>,
     pub(crate) metrics: Metrics,
     pub(crate) guard: Guard,
     pub(crate) cookie: Option<String>,

@@ -213,7 +213,7 @@ impl From<queue_verifier::ConfigError> for Failure {
 impl From<StartError> for Failure {
     fn from(error: StartError) -> Self {
         match error {
-            StartError::Config(_) => Self {
+            StartError::Config(_) | StartError::Traces => Self {
                 code: USAGE,
                 message: error.to_string(),
             },

@@ -11,5 +11,6 @@ mod page;
 mod settings;
 mod shutdown;
 mod support;
+mod traces;
 mod validate;
 mod wire;

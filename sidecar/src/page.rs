@@ -63,13 +63,32 @@ pub(crate) fn draw(report: &Report, now: u64, reloads: bool) -> Result<String, a
 
 impl Headline {
     fn of(report: &Report) -> Self {
-        let mut issuers = report.issuers.iter().map(Issuer::of);
-        let is_stale = issuers.any(|issuer| issuer.is_stale());
+        let any = |is_so: fn(&Issuer<'_>) -> bool| {
+            let mut issuers = report.issuers.iter().map(Issuer::of);
+            issuers.any(|issuer| is_so(&issuer))
+        };
+        let is_stale = any(|issuer| issuer.is_stale());
         match report.state {
             State::Ready if is_stale => Self {
                 title: "Ready, on old keys",
                 meaning: "Tokens are judged, with keys past their lifetime: an issuer could not be \
                     reached. When the bound below has passed, its tokens are answered with 503.",
+                advice: "find out why the issuer does not answer; its last error is below.",
+                tone: "wait",
+                dot: "%23c9861e",
+            },
+            State::Ready if any(|issuer| issuer.has_unfit_list()) => Self {
+                title: "Ready, without a revocation list",
+                meaning: "A revocation list is missing or older than its bound. Sessions on it are \
+                    answered with 503, or go unchecked where the settings accept that.",
+                advice: "find out why the list cannot be fetched; its last error is below.",
+                tone: "bad",
+                dot: "%23a8322a",
+            },
+            State::Ready if any(|issuer| issuer.is_failing()) => Self {
+                title: "Ready, while an issuer does not answer",
+                meaning: "Tokens are judged by what is known, and that is young enough. Nothing is \
+                    refused for it until a bound below has passed.",
                 advice: "find out why the issuer does not answer; its last error is below.",
                 tone: "wait",
                 dot: "%23c9861e",

@@ -115,6 +115,7 @@ def test_the_page_says_what_is_wrong(browser: Browser, tmp_path: Path) -> None:
         issuer.program.stop()
         browser.open(url)
         reload_until(browser, "section.issuer", "failing: ")
+        assert browser.text("#state h2") == "Ready, while an issuer does not answer"
         assert "at most 2 h" in browser.text("section.issuer")
         pictures(browser, "issuer-down")
     finally:

@@ -28,6 +28,21 @@ impl<'a> Issuer<'a> {
         self.report.known.key_set == Some(KeySetState::Stale)
     }
 
+    /// Whether the last fetch of keys or of a list failed.
+    pub(super) fn is_failing(&self) -> bool {
+        let known = &self.report.known;
+        let mut lists = known.status_lists.iter();
+        self.refresh()
+            .is_some_and(|refresh| refresh.failures_in_a_row > 0)
+            || lists.any(|list| list.failures_in_a_row > 0)
+    }
+
+    /// Whether a list that tokens name has no copy within its bound.
+    pub(super) fn has_unfit_list(&self) -> bool {
+        let mut lists = self.report.known.status_lists.iter();
+        lists.any(|list| list.state != StatusState::Fresh)
+    }
+
     pub(super) fn tone(&self) -> &'static str {
         match self.report.known.key_set {
             Some(KeySetState::Fresh) => "good",

@@ -12,10 +12,13 @@ use serde_json::json;
 
 use crate::support::{Sidecar, TestApp, claims, forge, jwk_set, run, settings};
 
-/// A collector on loopback: what it was sent, and the targets that were asked for.
+/// A request line and its body.
+type Sent = (String, Vec<u8>);
+
+/// A collector on loopback, and what it was sent.
 #[derive(Clone, Default)]
 struct Collector {
-    bodies: Arc<Mutex<Vec<(String, Vec<u8>)>>>,
+    bodies: Arc<Mutex<Vec<Sent>>>,
     port: u16,
 }
 
@@ -150,7 +153,7 @@ fn a_request_is_a_span_of_the_trace_its_caller_names() {
     }
     // What a caller wrote is nowhere in what was sent.
     let sent = collector.bytes();
-    for part in token.split('.').chain([&*crate::support::ISSUER]) {
+    for part in token.split('.').chain([crate::support::ISSUER]) {
         let half = &part.as_bytes()[..part.len().min(20)];
         assert!(!sent.windows(half.len()).any(|bytes| bytes == half));
     }

@@ -50,7 +50,7 @@ pub(crate) fn protocol() -> Builder<TokioExecutor> {
 pub(crate) async fn serve(stream: Stream, door: Door, mut server: Server) {
     let (clock, metrics) = server.in_force.constants();
     if let Err(code) = admit(&stream, &server.in_force) {
-        metrics.refused(code);
+        metrics.refused(code, clock.monotonic());
         turn_away(stream, code).await;
         return;
     }

@@ -15,9 +15,12 @@ use tokio::sync::watch;
 
 use crate::guard::Guard;
 use crate::metrics::Metrics;
+use crate::report::Origin;
+use crate::request_id::RequestIds;
 use crate::router;
 use crate::settings::{Settings, SettingsError};
 use crate::shared::Shared;
+use crate::traces::Traces;
 
 /// One set of settings and what was made of it.
 #[derive(Debug)]
@@ -55,14 +58,21 @@ struct Process {
     clock: Arc<dyn Clock>,
     metrics: Arc<Metrics>,
     addresses: Vec<SocketAddr>,
+    began: (Duration, u64),
+    request_ids: Arc<RequestIds>,
+    traces: Option<Arc<Traces>>,
     has_been_ready: Arc<AtomicBool>,
     is_draining: Arc<AtomicBool>,
 }
 
 impl Process {
     fn live(&self, settings: &Settings, verifier: Verifier) -> Result<Live, SettingsError> {
+        let (began, began_at) = self.began;
         let shared = Arc::new(Shared {
             verifier,
+            origin: Origin::new(settings, began, began_at),
+            request_ids: Arc::clone(&self.request_ids),
+            traces: self.traces.clone(),
             clock: Arc::clone(&self.clock),
             metrics: Arc::clone(&self.metrics),
             guard: Guard::new(&self.addresses, &settings.hosts),
@@ -92,11 +102,16 @@ impl InForce {
         verifier: Verifier,
         clock: Arc<dyn Clock>,
         addresses: Vec<SocketAddr>,
+        traces: Option<Traces>,
     ) -> Result<Self, SettingsError> {
+        let began = (clock.monotonic(), clock.now());
         let process = Process {
             clock,
             metrics: Arc::new(Metrics::new()),
             addresses,
+            began,
+            request_ids: Arc::new(RequestIds::new(began.1)),
+            traces: traces.map(Arc::new),
             has_been_ready: Arc::new(AtomicBool::new(false)),
             is_draining: Arc::new(AtomicBool::new(false)),
         };

@@ -17,8 +17,11 @@ mod in_force;
 mod listen;
 mod metrics;
 mod openapi;
+mod page;
 mod problem;
 mod reload;
+mod report;
+mod request_id;
 mod router;
 mod routes;
 mod serve;
@@ -28,6 +31,7 @@ mod shared;
 mod stream;
 mod systemd;
 pub mod telemetry;
+mod traces;
 mod transport;
 mod wire;
 
@@ -80,8 +84,10 @@ impl App {
         clock: Arc<dyn Clock>,
     ) -> Result<Self, StartError> {
         let verifier = settings.verifier(Arc::clone(&clock)).build()?;
+        let traces = settings.otlp_endpoint.as_deref().map(traces::Traces::new);
+        let traces = traces.transpose().map_err(|_| StartError::Traces)?;
         let listeners = Listeners::open(settings, inherited)?;
-        let in_force = InForce::new(settings, verifier, clock, listeners.addresses())?;
+        let in_force = InForce::new(settings, verifier, clock, listeners.addresses(), traces)?;
         Ok(Self {
             listeners,
             in_force: Arc::new(in_force),
@@ -125,6 +131,10 @@ impl App {
             protocol: connection::protocol(),
             closing: watcher,
         };
+        let traces = self.in_force.load().shared.traces.clone();
+        if let Some(traces) = &traces {
+            traces.start();
+        }
         self.announce();
         let Listeners {
             tcp,
@@ -140,6 +150,10 @@ impl App {
         }
         let doors = Doors::open(tcp, unix)?;
         serve::serve(doors, file, server, closing, shutdown).await;
+        if let Some(traces) = traces {
+            // It waits for the collector.
+            let _ = tokio::task::spawn_blocking(move || traces.end()).await;
+        }
         tracing::info!("stopped");
         Ok(())
     }
@@ -175,6 +189,9 @@ pub enum StartError {
     /// A setting the verifier refuses.
     #[error("{}: {_0}", _0.code())]
     Config(#[from] ConfigError),
+    /// Traces cannot be sent to the collector of the settings.
+    #[error("otlp_endpoint: {}", traces::TracesError)]
+    Traces,
     /// The address cannot be bound.
     #[error("expected to listen on {address}: {source}")]
     Bind {

@@ -1,20 +1,28 @@
-//! Metrics: atomics counted on the way, written as Prometheus text when asked.
+//! Metrics: atomics counted on the way; the page for Prometheus and the report for people read them.
 //!
 //! Own atomics and not the `metrics` crate: a counter is one `fetch_add` at a fixed place, without
 //! a registry lookup, a process-global recorder or an upkeep task, and two sidecars in one
 //! process do not mix.
 
+mod histogram;
 mod issuers;
 mod lifecycle;
+mod process;
+mod render;
+mod route;
+mod timeline;
 
-use std::fmt::Write as _;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
 
-use queue_verifier::{ErrorCode, Session, Verifier};
+use queue_verifier::{ErrorCode, ErrorKind, Session};
 
 use crate::problem::EdgeCode;
-use crate::telemetry as name;
+
+pub(crate) use histogram::{BOUNDS, Histogram, Spread};
+pub(crate) use process::resident;
+pub(crate) use route::RouteClass;
+pub(crate) use timeline::{Minute, Outcome, Timeline};
 
 /// Everything counted.
 #[derive(Debug)]
@@ -23,9 +31,10 @@ pub(crate) struct Metrics {
     recalled: AtomicU64,
     verdicts: Box<[AtomicU64]>,
     edge: Box<[AtomicU64]>,
-    buckets: [AtomicU64; BOUNDS.len() + 1],
-    total_nanos: AtomicU64,
-    in_flight: AtomicUsize,
+    pub(crate) durations: Histogram,
+    requests: [Histogram; RouteClass::ALL.len()],
+    pub(crate) timeline: Timeline,
+    pub(crate) in_flight: AtomicUsize,
     pub(crate) connections: AtomicUsize,
     pub(crate) reloads: lifecycle::Reloads,
     pub(crate) shadowed: lifecycle::Shadowed,
@@ -39,8 +48,9 @@ impl Metrics {
             recalled: AtomicU64::new(0),
             verdicts: zeros(ErrorCode::ALL.len()),
             edge: zeros(EdgeCode::ALL.len()),
-            buckets: Default::default(),
-            total_nanos: AtomicU64::new(0),
+            durations: Histogram::default(),
+            requests: Default::default(),
+            timeline: Timeline::new(),
             in_flight: AtomicUsize::new(0),
             connections: AtomicUsize::new(0),
             reloads: lifecycle::Reloads::default(),
@@ -48,104 +58,85 @@ impl Metrics {
         }
     }
 
-    /// Counts one verdict and the time it took.
-    pub(crate) fn judged(&self, verdict: Result<&Session, ErrorCode>, took: Duration) {
-        match verdict {
+    /// Counts one verdict, given at `now`, and the time it took.
+    pub(crate) fn judged(
+        &self,
+        verdict: Result<&Session, ErrorCode>,
+        took: Duration,
+        now: Duration,
+    ) {
+        let outcome = match verdict {
             Ok(session) => {
                 let is_recalled = session.freshness().cached;
                 self.recalled.fetch_add(u64::from(is_recalled), Relaxed);
-                self.valid.fetch_add(1, Relaxed)
+                self.valid.fetch_add(1, Relaxed);
+                Outcome::Valid
             }
-            Err(code) => add(
-                &self.verdicts,
-                ErrorCode::ALL.iter().position(|known| *known == code),
-            ),
+            Err(code) => {
+                let place = ErrorCode::ALL.iter().position(|known| *known == code);
+                add(&self.verdicts, place);
+                match code.kind() {
+                    ErrorKind::Fault => Outcome::Undecided,
+                    _ => Outcome::Refused,
+                }
+            }
         };
-        let nanos = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX);
-        let bucket = BOUNDS.partition_point(|(bound, _)| *bound < nanos);
-        self.buckets[bucket].fetch_add(1, Relaxed);
-        self.total_nanos.fetch_add(nanos, Relaxed);
+        self.timeline.count(outcome, now);
+        self.durations.record(took);
     }
 
-    /// Counts one refusal at the edge.
-    pub(crate) fn refused(&self, code: EdgeCode) {
-        add(
-            &self.edge,
-            EdgeCode::ALL.iter().position(|known| *known == code),
-        );
+    /// Counts one refusal at the edge, given at `now`.
+    pub(crate) fn refused(&self, code: EdgeCode, now: Duration) {
+        let place = EdgeCode::ALL.iter().position(|known| *known == code);
+        add(&self.edge, place);
+        if let Some(outcome) = outcome(code) {
+            self.timeline.count(outcome, now);
+        }
+    }
+
+    /// Counts one answer and the time it took.
+    pub(crate) fn answered(&self, route: RouteClass, took: Duration) {
+        self.requests[route as usize].record(took);
+    }
+
+    /// How long answers took, for each class of route that was asked.
+    pub(crate) fn requests(&self) -> impl Iterator<Item = (RouteClass, Spread)> + '_ {
+        let spreads = self.requests.iter().map(Histogram::spread);
+        let pairs = RouteClass::ALL.into_iter().zip(spreads);
+        pairs.filter(|(_, spread)| spread.count() > 0)
+    }
+
+    /// Verdicts by code: the good one, then what a token was refused for.
+    fn verdicts(&self) -> impl Iterator<Item = (&'static str, u64)> + '_ {
+        let judged = ErrorCode::ALL.iter().zip(&self.verdicts);
+        let edge = self.edge().filter(|(code, _)| is_verdict(*code));
+        [("valid", self.valid.load(Relaxed))]
+            .into_iter()
+            .chain(judged.map(|(code, count)| (code.as_str(), count.load(Relaxed))))
+            .chain(edge.map(|(code, count)| (code.as_str(), count)))
+    }
+
+    /// What was not good, commonest first, and what it means; nothing that never happened.
+    pub(crate) fn faults(&self) -> Vec<(&'static str, u64, &'static str)> {
+        let judged = ErrorCode::ALL.iter().zip(&self.verdicts);
+        let judged =
+            judged.map(|(code, count)| (code.as_str(), count.load(Relaxed), code.meaning()));
+        let edge = self.edge();
+        let edge = edge.map(|(code, count)| (code.as_str(), count, code.meaning()));
+        let mut faults: Vec<_> = judged.chain(edge).filter(|fault| fault.1 > 0).collect();
+        faults.sort_by_key(|fault| std::cmp::Reverse(fault.1));
+        faults
+    }
+
+    fn edge(&self) -> impl Iterator<Item = (EdgeCode, u64)> + '_ {
+        let codes = EdgeCode::ALL.iter().copied();
+        codes.zip(self.edge.iter().map(|count| count.load(Relaxed)))
     }
 
     /// Takes one of `most` places; given back when the ticket is dropped.
     pub(crate) fn admit(&self, most: usize) -> Option<Ticket<'_>> {
         let ticket = Ticket(&self.in_flight);
         (self.in_flight.fetch_add(1, Relaxed) < most).then_some(ticket)
-    }
-
-    /// The text of `GET /metrics` (Prometheus exposition format 0.0.4).
-    pub(crate) fn render(&self, verifier: &Verifier) -> String {
-        let mut page = Page(String::with_capacity(8 * 1024));
-        self.render_counters(&mut page);
-        self.render_duration(&mut page);
-        self.reloads.render(&mut page);
-        self.shadowed.render(&mut page);
-        let gauge = |value: &AtomicUsize| value.load(Relaxed) as u64;
-        page.family(name::IN_FLIGHT, "gauge", "Requests being judged.");
-        page.sample(name::IN_FLIGHT, "", gauge(&self.in_flight));
-        page.family(name::CONNECTIONS, "gauge", "Open connections.");
-        page.sample(name::CONNECTIONS, "", gauge(&self.connections));
-        let status = verifier.status();
-        if let Some(remembered) = status.remembered {
-            page.family(name::REMEMBERED, "gauge", "Good tokens remembered.");
-            page.sample(name::REMEMBERED, "", remembered.tokens);
-        }
-        issuers::render(&mut page, &status.issuers);
-        page.family(name::BUILD, "gauge", "This build.");
-        let version = concat!("{version=\"", env!("CARGO_PKG_VERSION"), "\"}");
-        page.sample(name::BUILD, version, 1);
-        page.0
-    }
-
-    fn render_counters(&self, page: &mut Page) {
-        page.family(name::VALIDATIONS, "counter", "Tokens judged, by code.");
-        page.code(name::VALIDATIONS, "valid", &self.valid);
-        for (code, count) in ErrorCode::ALL.iter().zip(&self.verdicts) {
-            page.code(name::VALIDATIONS, code.as_str(), count);
-        }
-        let edge = || EdgeCode::ALL.iter().zip(&self.edge);
-        for (code, count) in edge().filter(|(code, _)| is_verdict(**code)) {
-            page.code(name::VALIDATIONS, code.as_str(), count);
-        }
-        page.family(
-            name::RECALLED,
-            "counter",
-            "Good tokens whose signature was remembered.",
-        );
-        page.sample(name::RECALLED, "", self.recalled.load(Relaxed));
-        page.family(
-            name::REFUSALS,
-            "counter",
-            "Requests refused before a token was looked for, by code.",
-        );
-        for (code, count) in edge().filter(|(code, _)| !is_verdict(**code)) {
-            page.code(name::REFUSALS, code.as_str(), count);
-        }
-    }
-
-    fn render_duration(&self, page: &mut Page) {
-        page.family(name::DURATION, "histogram", "Time from token to verdict.");
-        let mut sum = 0;
-        let bounds = BOUNDS.iter().map(|(_, label)| *label).chain(["+Inf"]);
-        for (bound, count) in bounds.zip(&self.buckets) {
-            sum += count.load(Relaxed);
-            let (family, label) = (
-                format!("{}_bucket", name::DURATION),
-                format!("{{le=\"{bound}\"}}"),
-            );
-            page.sample(&family, &label, sum);
-        }
-        let seconds = Duration::from_nanos(self.total_nanos.load(Relaxed)).as_secs_f64();
-        page.sample(&format!("{}_sum", name::DURATION), "", seconds);
-        page.sample(&format!("{}_count", name::DURATION), "", sum);
     }
 }
 
@@ -161,8 +152,20 @@ fn is_verdict(code: EdgeCode) -> bool {
     )
 }
 
-fn add(counts: &[AtomicU64], at: Option<usize>) -> u64 {
-    at.map_or(0, |at| counts[at].fetch_add(1, Relaxed))
+/// What the refusal means for the token that came, or should have come; none where none was due.
+fn outcome(code: EdgeCode) -> Option<Outcome> {
+    match code {
+        EdgeCode::Overloaded | EdgeCode::DeadlineExceeded | EdgeCode::Internal => {
+            Some(Outcome::Undecided)
+        }
+        _ => is_verdict(code).then_some(Outcome::Refused),
+    }
+}
+
+fn add(counts: &[AtomicU64], at: Option<usize>) {
+    if let Some(at) = at {
+        counts[at].fetch_add(1, Relaxed);
+    }
 }
 
 /// One request's place among those in flight.
@@ -174,38 +177,3 @@ impl Drop for Ticket<'_> {
         self.0.fetch_sub(1, Relaxed);
     }
 }
-
-/// A page under construction; writing to a `String` cannot fail.
-struct Page(String);
-
-impl Page {
-    fn family(&mut self, name: &str, kind: &str, help: &str) {
-        let _ = write!(self.0, "# HELP {name} {help}\n# TYPE {name} {kind}\n");
-    }
-
-    fn sample(&mut self, name: &str, labels: &str, value: impl std::fmt::Display) {
-        let _ = writeln!(self.0, "{name}{labels} {value}");
-    }
-
-    fn code(&mut self, name: &str, code: &str, count: &AtomicU64) {
-        self.sample(name, &format!("{{code=\"{code}\"}}"), count.load(Relaxed));
-    }
-}
-
-/// Upper bounds of the buckets: nanoseconds, and the same in seconds as the page shows it. One
-/// signature takes 15 to 30 µs; a wait for a fetch takes milliseconds to seconds.
-const BOUNDS: [(u64, &str); 13] = [
-    (25_000, "0.000025"),
-    (50_000, "0.00005"),
-    (100_000, "0.0001"),
-    (250_000, "0.00025"),
-    (500_000, "0.0005"),
-    (1_000_000, "0.001"),
-    (2_500_000, "0.0025"),
-    (10_000_000, "0.01"),
-    (50_000_000, "0.05"),
-    (100_000_000, "0.1"),
-    (500_000_000, "0.5"),
-    (1_000_000_000, "1"),
-    (5_000_000_000, "5"),
-];

@@ -81,6 +81,7 @@ fn fixed_changes(old: &Settings, new: &Settings) -> Vec<&'static str> {
         ("probe_listen", old.probe_listen != new.probe_listen),
         ("workers", old.workers != new.workers),
         ("log_format", old.log_format != new.log_format),
+        ("otlp_endpoint", old.otlp_endpoint != new.otlp_endpoint),
     ];
     let changed = changes.into_iter().filter(|(_, is_changed)| *is_changed);
     changed.map(|(name, _)| name).collect()

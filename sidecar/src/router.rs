@@ -16,13 +16,15 @@ use http::header::{ALLOW, CONNECTION};
 use http::{HeaderValue, Method, Request, Response, StatusCode, Version};
 use hyper::body::Incoming;
 use tower_service::Service as _;
+use tracing::Instrument as _;
 
 use crate::grpc;
 use crate::identity;
 use crate::in_force::Live;
+use crate::metrics::RouteClass;
 use crate::problem::EdgeCode;
 use crate::routes::{
-    auth, batch, envoy, health, introspect, metrics, openapi, tokenreviews, validate,
+    auth, batch, envoy, health, introspect, metrics, openapi, page, tokenreviews, validate,
 };
 use crate::shadow;
 use crate::shared::Shared;
@@ -46,6 +48,7 @@ pub(crate) fn router(shared: Arc<Shared>) -> Router {
         .route("/startupz", get(health::startupz))
         .route("/metrics", get(metrics::metrics))
         .route("/openapi.json", get(openapi::openapi))
+        .route("/", get(page::page))
         .method_not_allowed_fallback(method_not_allowed)
         .fallback(route_not_found)
         .with_state(shared)
@@ -80,21 +83,36 @@ pub(crate) async fn answer(live: &Live, door: Door, request: Request<Incoming>) 
     let path = head.uri.path();
     let is_envoy = path.starts_with(envoy::PREFIX);
     let is_auth = path == auth::PATH || is_envoy;
+    let (began, route) = (shared.clock.monotonic(), RouteClass::of(path));
     let version = head.version;
     let is_echo = head.method == Method::TRACE && is_auth;
-    let mut response = match shared.guard.check(&head, door) {
-        Err(code) => shared.refuse(code),
-        // Not even a route of any method.
-        Ok(()) if is_echo => shared.refuse(EdgeCode::MethodNotAllowed),
-        Ok(()) => {
-            let request = Request::from_parts(head, Body::new(body));
-            let routed = AssertUnwindSafe(router.call(request)).catch_unwind();
-            match routed.await {
-                Ok(Ok(response)) => response,
-                Err(_panic) => shared.refuse(EdgeCode::Internal),
-            }
+    let request_id = shared.request_ids.next();
+    let span = tracing::debug_span!("request", %request_id, route = route.as_str());
+    let traces = shared.traces.as_ref();
+    let trace = traces.map(|traces| traces.begin(&head, route));
+    let routed = async {
+        if let Err(code) = shared.guard.check(&head, door) {
+            return shared.refuse(code);
         }
+        if is_echo {
+            // Not even a route of any method.
+            return shared.refuse(EdgeCode::MethodNotAllowed);
+        }
+        let request = Request::from_parts(head, Body::new(body));
+        let routed = AssertUnwindSafe(router.call(request)).catch_unwind();
+        let Ok(Ok(response)) = routed.await else {
+            tracing::error!(%request_id, route = route.as_str(), "request_failed");
+            return shared.refuse(EdgeCode::Internal);
+        };
+        tracing::debug!(status = response.status().as_u16(), "answered");
+        response
     };
+    let mut response = routed.instrument(span).await;
+    let took = shared.clock.monotonic().saturating_sub(began);
+    shared.metrics.answered(route, took);
+    if let Some(trace) = trace {
+        trace.end(&response);
+    }
     if response.status() == StatusCode::METHOD_NOT_ALLOWED {
         let allow = HeaderValue::from_static(if is_auth { ANY } else { "" });
         response.headers_mut().entry(ALLOW).or_insert(allow);

@@ -17,6 +17,9 @@ use crate::callers::Callers;
 use crate::guard::Guard;
 use crate::metrics::{Metrics, Ticket};
 use crate::problem::{EdgeCode, Problem};
+use crate::report::Origin;
+use crate::request_id::RequestIds;
+use crate::traces::Traces;
 use crate::wire::Requirement;
 
 /// What every request reads.
@@ -24,6 +27,9 @@ use crate::wire::Requirement;
 pub(crate) struct Shared {
     pub(crate) verifier: Verifier,
     pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) origin: Origin,
+    pub(crate) request_ids: Arc<RequestIds>,
+    pub(crate) traces: Option<Arc<Traces>>,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) guard: Guard,
     pub(crate) cookie: Option<String>,
@@ -57,9 +63,9 @@ impl Shared {
             .verifier
             .validate_session_with_refresh(token, &require)
             .await;
-        let took = self.clock.monotonic().saturating_sub(began);
+        let now = self.clock.monotonic();
         let outcome = verdict.as_ref().map_err(queue_verifier::Error::code);
-        self.metrics.judged(outcome, took);
+        self.metrics.judged(outcome, now.saturating_sub(began), now);
         let code = outcome.map_or_else(|code| code.as_str(), |_| "valid");
         tracing::debug!(code, "token_judged");
         verdict.map_err(|error| Problem::verdict(&error, asked))
@@ -77,6 +83,11 @@ impl Shared {
         first.is_some_and(|(first, _)| first == issuer)
     }
 
+    /// Counts a refusal of ours, given now.
+    pub(crate) fn count_refusal(&self, code: EdgeCode) {
+        self.metrics.refused(code, self.clock.monotonic());
+    }
+
     /// A place among the requests in flight.
     ///
     /// # Errors
@@ -91,7 +102,7 @@ impl Shared {
     pub(crate) fn refuse(&self, problem: impl Into<Problem>) -> Response<Body> {
         let problem = problem.into();
         if let Some(code) = problem.edge {
-            self.metrics.refused(code);
+            self.count_refusal(code);
         }
         problem.into_response()
     }

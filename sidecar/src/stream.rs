@@ -80,7 +80,7 @@ impl AsyncWrite for Watched {
         let Some(code) = bare_refusal(bytes) else {
             return Pin::new(&mut self.stream).poll_write(context, bytes);
         };
-        self.metrics.refused(code);
+        self.metrics.refused(code, self.clock.monotonic());
         self.unsent = in_our_words(code);
         // What does not fit now is written before anything else, at the latest by the flush.
         match self.poll_unsent(context) {

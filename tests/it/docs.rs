@@ -97,6 +97,44 @@ fn the_problem_reference_is_that_of_the_code() {
     is_committed("docs/reference/problems.md", &text);
 }
 
+#[test]
+fn the_metrics_reference_is_that_of_the_code() {
+    let mut text = "# Metrics\n\nWritten by `tests/it/docs.rs` from the code; a test holds it against \
+        real scrapes. `GET /metrics` is Prometheus text. Labels are codes, states, routes and \
+        issuers, never a token, a subject or a `kid`. Alerts are in \
+        [examples/prometheus](../../examples/prometheus/queue-alerts.yml), a dashboard for Grafana in \
+        [examples/grafana](../../examples/grafana/queue-sidecar.json).\n\n\
+        ## queue-sidecar\n\nCodes are those of [errors.md](errors.md) and [problems.md](problems.md). A \
+        `route` is `validate`, `batch`, `auth`, `envoy`, `grpc`, `introspect`, `tokenreviews`, `probe` \
+        (`/livez /readyz /startupz`), `page` (`/ /v1/status /metrics`) or `other`.\n\n\
+        | name | kind | unit | labels | meaning |\n|---|---|---|---|---|\n"
+        .to_owned();
+    for metric in queue_sidecar::telemetry::METRICS {
+        let labels: Vec<_> = metric.labels.iter().map(|one| format!("`{one}`")).collect();
+        writeln!(
+            text,
+            "| `{}` | {} | {} | {} | {} |",
+            metric.name,
+            metric.kind,
+            metric.unit,
+            labels.join(", "),
+            metric.help
+        )
+        .expect("a text");
+    }
+    text += "\n## queue-issuer\n\nA metric appears with its first event.\n\n\
+        | name | kind | meaning |\n|---|---|---|\n";
+    for (name, what) in queue_issuer::telemetry::METRICS {
+        let kind = match *name {
+            _ if name.ends_with("_total") => "counter",
+            "queue_issuer_request_seconds" => "histogram",
+            _ => "gauge",
+        };
+        writeln!(text, "| `{name}` | {kind} | {what}. |").expect("a text");
+    }
+    is_committed("docs/reference/metrics.md", &text);
+}
+
 /// The snippet of the README, compiled here line by line.
 #[rustfmt::skip]
 #[expect(dead_code, reason = "compiled, not called: it needs an issuer")]
@@ -138,6 +176,8 @@ fn every_relative_link_of_a_document_leads_somewhere() {
         "docs/design.md",
         "docs/threat-model.md",
         "docs/reference/errors.md",
+        "docs/reference/logs.md",
+        "docs/reference/metrics.md",
         "docs/reference/problems.md",
     ];
     let mut followed = 0;

@@ -216,7 +216,7 @@ impl From<StartError> for Failure {
     fn from(error: StartError) -> Self {
         match error {
             StartError::Settings(error) => error.into(),
-            StartError::Config(_) => Self {
+            StartError::Config(_) | StartError::Traces => Self {
                 code: USAGE,
                 message: error.to_string(),
             },

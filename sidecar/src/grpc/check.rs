@@ -40,7 +40,7 @@ pub(crate) async fn check(
     };
     let decision = decided.unwrap_or_else(|problem| {
         if let Some(code) = problem.edge {
-            shared.metrics.refused(code);
+            shared.count_refusal(code);
         }
         if shared.is_shadow {
             shared.metrics.shadowed.count(problem.code());

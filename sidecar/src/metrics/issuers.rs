@@ -2,23 +2,24 @@
 
 use std::fmt::Write as _;
 
-use queue_verifier::report::{IssuerStatus, KeySetState, StatusState};
+use queue_verifier::report::{KeySetState, StatusState};
 
-use super::Page;
+use super::render::Page;
+use crate::report::IssuerReport;
 use crate::telemetry as name;
 
 /// What one family says of an issuer; none where there is nothing to say.
-type Value = fn(&IssuerStatus) -> Option<f64>;
+type Value = fn(&IssuerReport) -> Option<f64>;
 
 /// Writes each family once, with a sample for each issuer.
-pub(super) fn render(page: &mut Page, issuers: &[IssuerStatus]) {
-    for (name, kind, help, value) in FAMILIES {
+pub(super) fn render(page: &mut Page, issuers: &[IssuerReport]) {
+    for (name, value) in FAMILIES {
         let samples: Vec<_> = issuers
             .iter()
-            .filter_map(|issuer| Some((label(&issuer.issuer), value(issuer)?)))
+            .filter_map(|issuer| Some((label(&issuer.known.issuer), value(issuer)?)))
             .collect();
         if !samples.is_empty() {
-            page.family(name, kind, help);
+            page.family(name);
         }
         for (label, value) in samples {
             page.sample(name, &format!("{{issuer=\"{label}\"}}"), value);
@@ -26,99 +27,57 @@ pub(super) fn render(page: &mut Page, issuers: &[IssuerStatus]) {
     }
 }
 
-const FAMILIES: [(&str, &str, &str, Value); 13] = [
-    (
-        name::READY,
-        "gauge",
-        "1 when a token could be judged now.",
-        |issuer| Some(truth(issuer.key_set.is_some())),
-    ),
-    (
-        name::KEY_SET_AGE,
-        "gauge",
-        "Seconds since the issuer confirmed the key set.",
-        |issuer| issuer.key_set_age.map(number),
-    ),
-    (
-        name::KEY_SET_STALE,
-        "gauge",
-        "1 when the key set is past its lifetime.",
-        |issuer| Some(truth(issuer.key_set == Some(KeySetState::Stale))),
-    ),
-    (name::KEYS, "gauge", "Usable keys in the set.", |issuer| {
-        Some(count(issuer.keys.len()))
+const FAMILIES: [(&str, Value); 15] = [
+    (name::READY, |issuer| {
+        Some(truth(issuer.known.key_set.is_some()))
     }),
-    (
-        name::KEYS_REFUSED,
-        "gauge",
-        "Keys of the set that are not used.",
-        |issuer| Some(count(issuer.refused.len())),
-    ),
-    (
-        name::KEY_ALARMS,
-        "gauge",
-        "Key ids that were seen with two materials; neither verifies.",
-        |issuer| Some(count(issuer.refresh.as_ref()?.alarms.len())),
-    ),
-    (
-        name::REFRESH_ATTEMPTS,
-        "counter",
-        "Fetches of the key set so far.",
-        |issuer| Some(number(issuer.refresh.as_ref()?.attempts)),
-    ),
-    (
-        name::REFRESH_FAILURES,
-        "gauge",
-        "Failed fetches of the key set since the last success.",
-        |issuer| Some(f64::from(issuer.refresh.as_ref()?.failures_in_a_row)),
-    ),
-    (
-        name::CLOCK_OFFSET,
-        "gauge",
-        "Seconds the issuer's clock is ahead of this one.",
-        |issuer| {
-            let offset = issuer.refresh.as_ref()?.clock_offset?;
-            let size = number(offset.unsigned_abs());
-            Some(if offset < 0 { -size } else { size })
-        },
-    ),
-    (
-        name::STATUS_LISTS,
-        "gauge",
-        "Status lists that tokens named lately.",
-        |issuer| Some(count(issuer.status_lists.len())),
-    ),
-    (
-        name::STATUS_LISTS_UNFIT,
-        "gauge",
-        "Those without a copy within the age bound.",
-        |issuer| {
-            let lists = issuer.status_lists.iter();
-            Some(count(
-                lists
-                    .filter(|list| list.state != StatusState::Fresh)
-                    .count(),
-            ))
-        },
-    ),
-    (
-        name::STATUS_LISTS_PUSHED,
-        "gauge",
-        "Those whose changes are pushed.",
-        |issuer| {
-            let lists = issuer.status_lists.iter();
-            Some(count(lists.filter(|list| list.push == "connected").count()))
-        },
-    ),
-    (
-        name::STATUS_LIST_AGE,
-        "gauge",
-        "Seconds since the issuer confirmed the oldest of them.",
-        |issuer| {
-            let ages = issuer.status_lists.iter().filter_map(|list| list.age);
-            ages.max().map(number)
-        },
-    ),
+    (name::KEY_SET_AGE, |issuer| {
+        issuer.known.key_set_age.map(number)
+    }),
+    (name::KEY_SET_STALE, |issuer| {
+        Some(truth(issuer.known.key_set == Some(KeySetState::Stale)))
+    }),
+    (name::STALE_LIMIT, |issuer| Some(number(issuer.stale_limit))),
+    (name::KEYS, |issuer| Some(count(issuer.known.keys.len()))),
+    (name::KEYS_REFUSED, |issuer| {
+        Some(count(issuer.known.refused.len()))
+    }),
+    (name::KEY_ALARMS, |issuer| {
+        Some(count(issuer.known.refresh.as_ref()?.alarms.len()))
+    }),
+    (name::REFRESH_ATTEMPTS, |issuer| {
+        Some(number(issuer.known.refresh.as_ref()?.attempts))
+    }),
+    (name::REFRESH_FAILURES, |issuer| {
+        Some(f64::from(issuer.known.refresh.as_ref()?.failures_in_a_row))
+    }),
+    (name::CLOCK_OFFSET, |issuer| {
+        let offset = issuer.known.refresh.as_ref()?.clock_offset?;
+        let size = number(offset.unsigned_abs());
+        Some(if offset < 0 { -size } else { size })
+    }),
+    (name::STATUS_LISTS, |issuer| {
+        Some(count(issuer.known.status_lists.len()))
+    }),
+    (name::STATUS_LISTS_UNFIT, |issuer| {
+        let lists = issuer.known.status_lists.iter();
+        Some(count(
+            lists
+                .filter(|list| list.state != StatusState::Fresh)
+                .count(),
+        ))
+    }),
+    (name::STATUS_LISTS_PUSHED, |issuer| {
+        let lists = issuer.known.status_lists.iter();
+        Some(count(lists.filter(|list| list.push == "connected").count()))
+    }),
+    (name::STATUS_LIST_AGE, |issuer| {
+        let ages = issuer.known.status_lists.iter().filter_map(|list| list.age);
+        ages.max().map(number)
+    }),
+    (name::STATUS_MAX_AGE, |issuer| {
+        Some(number(issuer.status_max_age))
+    }),
 ];
 
 fn truth(is_so: bool) -> f64 {

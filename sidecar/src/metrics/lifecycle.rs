@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use queue_verifier::ErrorCode;
 
-use super::Page;
+use super::render::Page;
 use crate::problem::EdgeCode;
 use crate::reload::OUTCOMES;
 use crate::telemetry as name;
@@ -21,13 +21,9 @@ impl Reloads {
     }
 
     pub(super) fn render(&self, page: &mut Page) {
-        page.family(
-            name::RELOADS,
-            "counter",
-            "Reloads of the settings, by outcome.",
-        );
+        page.family(name::RELOADS);
         for (outcome, count) in OUTCOMES.iter().zip(&self.0) {
-            page.code(name::RELOADS, outcome, count);
+            page.code(name::RELOADS, outcome, count.load(Relaxed));
         }
     }
 }
@@ -49,13 +45,10 @@ impl Shadowed {
 
     /// Only what happened: in most sidecars nothing ever does.
     pub(super) fn render(&self, page: &mut Page) {
-        page.family(
-            name::SHADOWED,
-            "counter",
-            "Refusals that shadow mode answered with 200, by code.",
-        );
+        page.family(name::SHADOWED);
         for (code, count) in codes().zip(&self.0) {
-            if count.load(Relaxed) > 0 {
+            let count = count.load(Relaxed);
+            if count > 0 {
                 page.code(name::SHADOWED, code, count);
             }
         }

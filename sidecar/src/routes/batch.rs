@@ -104,7 +104,7 @@ impl Entry {
             Some(Ok(session)) => Self::Session(session),
             Some(Err(problem)) => Self::Problem(problem),
             None => {
-                shared.metrics.refused(EdgeCode::DeadlineExceeded);
+                shared.count_refusal(EdgeCode::DeadlineExceeded);
                 Self::Problem(EdgeCode::DeadlineExceeded.into())
             }
         }

@@ -9,6 +9,7 @@ use http::Response;
 
 use super::{JSON, ok};
 use crate::problem::EdgeCode;
+use crate::report::Report;
 use crate::shared::Shared;
 
 /// The process answers.
@@ -36,9 +37,9 @@ pub(crate) async fn startupz(State(shared): State<Arc<Shared>>) -> Response<Body
     }
 }
 
-/// What the verifier knows about its keys.
+/// What the sidecar knows: keys, lists, verdicts, latencies.
 pub(crate) async fn status(State(shared): State<Arc<Shared>>) -> Response<Body> {
-    match serde_json::to_vec(&shared.verifier.status()) {
+    match serde_json::to_vec(&Report::of(&shared)) {
         Ok(status) => ok(JSON, status),
         Err(_) => shared.refuse(EdgeCode::Internal),
     }

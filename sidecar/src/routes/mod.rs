@@ -8,6 +8,7 @@ pub(crate) mod health;
 pub(crate) mod introspect;
 pub(crate) mod metrics;
 pub(crate) mod openapi;
+pub(crate) mod page;
 pub(crate) mod tokenreviews;
 pub(crate) mod validate;
 

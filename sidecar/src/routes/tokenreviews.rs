@@ -54,7 +54,7 @@ async fn judge(
     let asked = review.spec.audiences.unwrap_or_default();
     let status = match review.spec.token.filter(|token| !token.is_empty()) {
         None => {
-            shared.metrics.refused(EdgeCode::BearerMissing);
+            shared.count_refusal(EdgeCode::BearerMissing);
             Status::refused(EdgeCode::BearerMissing.as_str())
         }
         Some(token) => {
@@ -145,7 +145,7 @@ impl Status {
     /// one of the audiences `asked` for, of which an empty list means our own.
     fn of(session: &Session, asked: &[String], shared: &Shared) -> Self {
         let Some(user) = User::of(session, shared) else {
-            shared.metrics.refused(EdgeCode::SubjectReserved);
+            shared.count_refusal(EdgeCode::SubjectReserved);
             return Self::refused(EdgeCode::SubjectReserved.as_str());
         };
         let asked = if asked.is_empty() {

@@ -59,6 +59,7 @@ pub struct Settings {
     pub workers: usize,
     pub log: String,
     pub log_format: LogFormat,
+    pub otlp_endpoint: Option<String>,
 }
 
 /// Form of the log.
@@ -106,6 +107,7 @@ impl Settings {
             workers: default_workers(),
             log: "info".to_owned(),
             log_format: LogFormat::Text,
+            otlp_endpoint: None,
         }
     }
 
@@ -215,6 +217,13 @@ impl Settings {
             Some("text") | None => LogFormat::Text,
             Some(_) => return Err(SettingsError::of("log_format", "expected `json` or `text`")),
         };
+        let endpoint = given::one(raw.otlp_endpoint.as_ref(), "otlp_endpoint")?;
+        if endpoint.is_some_and(|url| !value::is_collector(url)) {
+            let expected = "expected an http or https URL without user, query or fragment, as \
+                `http://127.0.0.1:4318`";
+            return Err(SettingsError::of("otlp_endpoint", expected));
+        }
+        self.otlp_endpoint = endpoint.map(str::to_owned);
         Ok(())
     }
 

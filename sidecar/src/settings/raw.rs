@@ -151,6 +151,8 @@ declare! {
     text log = "--log" or "QUEUE_SIDECAR_LOG" or "info";
     /// Form of the log on standard error: `text` or `json`.
     text log_format = "--log-format" or "QUEUE_SIDECAR_LOG_FORMAT" or "text";
+    /// OpenTelemetry collector that gets a span of each request (OTLP/HTTP, protobuf): an http or https URL, as `http://127.0.0.1:4318`; `/v1/traces` is added. Default: none.
+    text otlp_endpoint = "--otlp-endpoint" or "QUEUE_SIDECAR_OTLP_ENDPOINT" or "";
 }
 
 impl RawSettings {

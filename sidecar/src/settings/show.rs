@@ -55,6 +55,10 @@ impl fmt::Display for Settings {
             LogFormat::Text => "text",
         };
         writeln!(f, "log_format = {}", text(format))?;
+        match &self.otlp_endpoint {
+            Some(endpoint) => writeln!(f, "otlp_endpoint = {}", text(endpoint))?,
+            None => writeln!(f, "# otlp_endpoint: none")?,
+        }
         for issuer in &self.also {
             write!(f, "\n[[also]]\n{issuer}")?;
         }

@@ -50,6 +50,18 @@ pub(super) fn is_cookie_name(name: &str) -> bool {
     !name.is_empty() && name.bytes().all(is_token)
 }
 
+/// An http or https URL that names a host and nobody's password.
+pub(super) fn is_collector(url: &str) -> bool {
+    let Ok(url) = url.parse::<http::Uri>() else {
+        return false;
+    };
+    let is_http = matches!(url.scheme_str(), Some("http" | "https"));
+    let names_a_host = url
+        .authority()
+        .is_some_and(|authority| !authority.host().is_empty() && !authority.as_str().contains('@'));
+    is_http && names_a_host && url.query().is_none()
+}
+
 /// A `Host` value: visible ASCII without delimiters of a URL but the port's and IPv6's.
 pub(super) fn is_host(host: &str) -> bool {
     let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || b".-_:[]".contains(&byte);

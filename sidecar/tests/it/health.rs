@@ -154,8 +154,9 @@ impl Clock for Broken {
 
 #[test]
 fn a_panic_is_no_verdict() {
-    let clock = Arc::new(Broken(AtomicBool::new(true)));
+    let clock = Arc::new(Broken(AtomicBool::new(false)));
     let app = TestApp::at(&settings(), Arc::clone(&clock) as Arc<_>);
+    clock.0.store(true, Ordering::Relaxed);
     let mut client = app.connect();
     let good = forge().sign(&claims(json!({})));
     let request =

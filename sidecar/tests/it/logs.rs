@@ -33,9 +33,18 @@ fn tokens() -> Vec<String> {
 
 #[test]
 fn no_token_at_trace() {
+    no_token_in("--log-format=text");
+}
+
+#[test]
+fn no_token_at_trace_in_json() {
+    no_token_in("--log-format=json");
+}
+
+fn no_token_in(format: &str) {
     let keys = jwk_set(&[forge()]);
     let sidecar = Sidecar::start(
-        &[&BASE[..], &["--jwks", &keys, "--cookie=at"]].concat(),
+        &[&BASE[..], &["--jwks", &keys, "--cookie=at", format]].concat(),
         &[],
     );
     let tokens = tokens();
@@ -51,6 +60,11 @@ fn no_token_at_trace() {
             format!("GET /v1/auth?access_token={token} HTTP/1.1\r\nHost: {{HOST}}\r\n\r\n"),
             format!("GET /{token} HTTP/1.1\r\nHost: {{HOST}}\r\nX-Token: {token}\r\n\r\n"),
             format!("GET /livez HTTP/1.1\r\nHost: {token}\r\n\r\n"),
+            format!("GET /?{token} HTTP/1.1\r\nHost: {{HOST}}\r\n\r\n"),
+            format!(
+                "GET /v1/status HTTP/1.1\r\nHost: {{HOST}}\r\ntraceparent: {token}\r\n\
+                 X-Request-Id: {token}\r\n\r\n"
+            ),
             format!(
                 "GET /livez HTTP/1.1\r\nHost: {{HOST}}\r\nAuthorization: Bearer {token}\x00\r\n\r\n"
             ),
@@ -175,20 +189,27 @@ fn json_is_one_object_a_line() {
         .lines()
         .map(|line| serde_json::from_str(line).expect("each line is JSON"))
         .collect();
-    let has = |message: &str| {
-        events
-            .iter()
-            .any(|event| event["fields"]["message"] == message)
-    };
+    let has = |message: &str| events.iter().any(|event| event["message"] == message);
     assert!(
         has("listening") && has("draining") && has("stopped"),
         "{log}"
     );
+    for event in &events {
+        for field in ["timestamp", "level", "target", "message"] {
+            assert!(event[field].is_string(), "{field} in {event}");
+        }
+    }
+    let answered = events.iter().find(|event| event["message"] == "answered");
+    let answered = answered.expect("an answer is logged at debug");
+    assert_eq!(answered["status"], 200);
+    assert_eq!(answered["span"]["route"], "probe");
+    let request_id = answered["span"]["request_id"].as_str().expect("a text");
+    assert!(request_id.ends_with("-1"), "{request_id}");
     let unknown = events
         .iter()
-        .find(|event| event["fields"]["message"] == "setting_unknown");
+        .find(|event| event["message"] == "setting_unknown");
     assert_eq!(
-        unknown.expect("a misspelt variable is told")["fields"]["name"],
+        unknown.expect("a misspelt variable is told")["name"],
         "QUEUE_SIDECAR_ISUER"
     );
 }

@@ -59,6 +59,9 @@ class Program:
             if match := re.search(pattern, line):
                 return match
 
+    def is_running(self) -> bool:
+        return self._process.poll() is None
+
     def kill(self) -> None:
         """Kill the program, as nobody can prepare for."""
         self._process.kill()

@@ -6,6 +6,7 @@ import json
 import re
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -159,6 +160,14 @@ def test_the_images_are_built_with_our_rust(programs: set[str]) -> None:
     built = set(re.findall(r"--package (\S+)", command))
     assert built == {"queue-sidecar", "queue-issuer"} <= programs
     assert "--locked" in command
+
+
+def test_hadolint_has_nothing_to_say() -> None:
+    hadolint = Path(sys.executable).parent / "hadolint"
+    done = subprocess.run(
+        [hadolint, DEPLOY / "container" / "Dockerfile"], capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
 def test_the_procfile_starts_our_programs(programs: set[str]) -> None:

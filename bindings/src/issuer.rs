@@ -15,7 +15,7 @@ use crate::require::Require;
 #[derive(FromPyObject)]
 #[pyo3(from_item_all)]
 pub(crate) struct IssuerSettings {
-    pub(crate) issuer: String,
+    issuer: String,
     audience: Vec<String>,
     source: String,
     keys: String,

@@ -1,7 +1,8 @@
 //! `queue_verifier._native`: the verifier inside a Python process.
 //!
 //! **Invariant:** nothing here judges a token; every comparison of a claim is in
-//! `queue-verifier`. The GIL is released around every walk and every wait.
+//! `queue-verifier`. The GIL is released around every walk and every wait, not around looking up
+//! what is remembered; no state is guarded by it, so the module serves free-threaded Python too.
 
 mod clock;
 mod errors;
@@ -14,7 +15,7 @@ mod wait;
 use pyo3::prelude::*;
 
 /// The walk, compiled; use it through `queue_verifier.Verifier`.
-#[pymodule]
+#[pymodule(gil_used = false)]
 mod _native {
     use pyo3::prelude::*;
     use pyo3::types::{PyDict, PyTuple};
@@ -22,6 +23,8 @@ mod _native {
 
     #[pymodule_export]
     use crate::require::Require;
+    #[pymodule_export]
+    use crate::session::Session;
     #[pymodule_export]
     use crate::verifier::Verifier;
     #[pymodule_export]

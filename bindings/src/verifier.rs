@@ -1,18 +1,21 @@
-//! `_native.Verifier`: settings → the verifier, tokens → sessions, with the GIL released.
+//! `_native.Verifier`: settings → the verifier, tokens → sessions.
+//!
+//! A walk releases the GIL; a token that is remembered is answered faster than that takes.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyString};
-use queue_verifier::{Builder, Error, Session};
+use queue_verifier::{Builder, Error};
 
 use crate::clock::PythonClock;
 use crate::errors;
 use crate::issuer::IssuerSettings;
 use crate::require::Require;
-use crate::session::SessionClass;
+use crate::session::Session;
 use crate::wait::{self, Pending};
 
 /// Longest wait that can be asked for; beyond it a caller means "for ever".
@@ -25,7 +28,6 @@ pub(crate) struct Verifier {
     inner: queue_verifier::Verifier,
     /// What a call requires that says nothing.
     nothing: queue_verifier::Require,
-    sessions: SessionClass,
     clock: Option<Arc<PythonClock>>,
 }
 
@@ -39,10 +41,6 @@ impl Verifier {
         remember: usize,
         clock: Option<Py<PyAny>>,
     ) -> PyResult<Self> {
-        let Some(first) = issuers.first() else {
-            return Err(PyTypeError::new_err("expected an issuer"));
-        };
-        let sessions = SessionClass::new(py, &first.issuer)?;
         let clock = clock.map(|callable| Arc::new(PythonClock::new(callable)));
         let builders = issuers.into_iter().map(|issuer| issuer.builder(py));
         let builders = builders.collect::<PyResult<Vec<_>>>()?;
@@ -59,7 +57,6 @@ impl Verifier {
         Ok(Self {
             inner,
             nothing: queue_verifier::Require::new(),
-            sessions,
             clock,
         })
     }
@@ -67,24 +64,33 @@ impl Verifier {
     /// Return the session of `token`; wait for one bounded refresh when its key is not at hand.
     #[pyo3(signature = (token, require=None))]
     fn validate_session<'py>(
-        &self,
-        py: Python<'py>,
+        slf: &Bound<'py, Self>,
         token: &Bound<'py, PyAny>,
         require: Option<&Bound<'py, Require>>,
     ) -> PyResult<Bound<'py, PyAny>> {
-        let require = require.map_or(&self.nothing, |require| &require.get().inner);
-        let encoded;
-        let token = match Token::of(token)? {
-            Token::Text(text) => text.as_bytes(),
-            Token::Bytes(bytes) => bytes.as_bytes(),
-            Token::Encoded(bytes) => {
-                encoded = bytes;
-                encoded.as_bytes()
-            }
-        };
-        let walk = self.inner.validate_session_with_refresh(token, require);
+        let py = slf.py();
+        let this = slf.get();
+        let require = require.map_or(&this.nothing, |require| &require.get().inner);
+        let token = Token::of(token)?;
+        let token = token.as_bytes();
+        if let Some(verdict) = this.inner.validate_remembered(token, require) {
+            return this.conclude(py, verdict);
+        }
+        let mut walk = pin!(this.inner.validate_session_with_refresh(token, require));
+        if let Some(verdict) = wait::at_once(py, walk.as_mut()) {
+            return this.conclude(py, verdict);
+        }
+        let greenlets = py.import("queue_verifier.greenlets")?;
+        if greenlets.call_method0("is_patched")?.extract()? {
+            let started = Self::walk(slf, token.to_vec(), require.clone())?;
+            return if started.is_instance_of::<Pending>() {
+                greenlets.call_method1("wait", (started,))
+            } else {
+                Ok(started)
+            };
+        }
         match wait::wait(py, walk, None)? {
-            Some(verdict) => self.conclude(py, verdict),
+            Some(verdict) => this.conclude(py, verdict),
             None => unreachable!("a wait without a timeout ends with the walk"),
         }
     }
@@ -96,23 +102,13 @@ impl Verifier {
         token: &Bound<'py, PyAny>,
         require: Option<&Bound<'py, Require>>,
     ) -> PyResult<Bound<'py, PyAny>> {
-        let py = slf.py();
         let this = slf.get();
         let require = require.map_or(&this.nothing, |require| &require.get().inner);
-        let token = match Token::of(token)? {
-            Token::Text(text) => text.as_bytes().to_vec(),
-            Token::Bytes(bytes) => bytes.as_bytes().to_vec(),
-            Token::Encoded(bytes) => bytes.as_bytes().to_vec(),
-        };
-        let (verifier, require) = (this.inner.clone(), require.clone());
-        let walk = async move {
-            verifier
-                .validate_session_with_refresh(token, &require)
-                .await
-        };
-        match Pending::start(py, slf.clone().unbind(), Box::pin(walk)) {
-            Ok(verdict) => this.conclude(py, verdict),
-            Err(pending) => Ok(Bound::new(py, pending)?.into_any()),
+        let token = Token::of(token)?;
+        let token = token.as_bytes();
+        match this.inner.validate_remembered(token, require) {
+            Some(verdict) => this.conclude(slf.py(), verdict),
+            None => Self::walk(slf, token.to_vec(), require.clone()),
         }
     }
 
@@ -137,6 +133,23 @@ impl Verifier {
         serde_json::to_string(&self.inner.status()).unwrap_or_default()
     }
 
+    /// Return every check of `token` in order, as JSON; fetches what it names beforehand.
+    fn doctor(&self, py: Python<'_>, token: &Bound<'_, PyAny>) -> PyResult<String> {
+        let token = Token::of(token)?;
+        let token = token.as_bytes();
+        // The report has the verdict.
+        let settled = self
+            .inner
+            .validate_session_with_refresh(token, &self.nothing);
+        wait::wait(py, settled, None)?;
+        let report = py.detach(|| self.inner.doctor(token));
+        if let Some(raised) = self.clock.as_ref().and_then(|clock| clock.take_raised()) {
+            return Err(raised);
+        }
+        // Strings and booleans only: there is nothing that cannot be written as JSON.
+        Ok(serde_json::to_string(&report).unwrap_or_default())
+    }
+
     /// Never free this object: in a forked child its key thread is gone, perhaps with a lock held.
     fn abandon(slf: Py<Self>) {
         std::mem::forget(slf);
@@ -144,17 +157,36 @@ impl Verifier {
 }
 
 impl Verifier {
+    /// The session, or a [`Pending`].
+    fn walk<'py>(
+        slf: &Bound<'py, Self>,
+        token: Vec<u8>,
+        require: queue_verifier::Require,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let py = slf.py();
+        let verifier = slf.get().inner.clone();
+        let walk = async move {
+            verifier
+                .validate_session_with_refresh(token, &require)
+                .await
+        };
+        match Pending::start(py, slf.clone().unbind(), Box::pin(walk)) {
+            Ok(verdict) => slf.get().conclude(py, verdict),
+            Err(pending) => Ok(Bound::new(py, pending)?.into_any()),
+        }
+    }
+
     /// The session as Python has it, or the exception.
     pub(crate) fn conclude<'py>(
         &self,
         py: Python<'py>,
-        verdict: Result<Session, Error>,
+        verdict: Result<queue_verifier::Session, Error>,
     ) -> PyResult<Bound<'py, PyAny>> {
         if let Some(raised) = self.clock.as_ref().and_then(|clock| clock.take_raised()) {
             return Err(raised);
         }
         match verdict {
-            Ok(session) => self.sessions.make(py, &session),
+            Ok(session) => Ok(Bound::new(py, Session::from(session))?.into_any()),
             Err(error) => Err(errors::refused(py, &error)),
         }
     }
@@ -184,6 +216,14 @@ impl<'a, 'py> Token<'a, 'py> {
             Err(_) => Err(PyTypeError::new_err(
                 "expected a token of type str or bytes",
             )),
+        }
+    }
+
+    fn as_bytes(&self) -> &[u8] {
+        match self {
+            Self::Text(text) => text.as_bytes(),
+            Self::Bytes(bytes) => bytes.as_bytes(),
+            Self::Encoded(bytes) => bytes.as_bytes(),
         }
     }
 }

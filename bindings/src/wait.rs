@@ -19,6 +19,23 @@ use crate::verifier::Verifier;
 /// How often a waiting thread looks for signals, so that Ctrl-C is heard.
 const SIGNAL_CHECK: Duration = Duration::from_millis(250);
 
+/// The future's output if it need not wait; the GIL is released meanwhile.
+pub(crate) fn at_once<F>(py: Python<'_>, mut future: Pin<&mut F>) -> Option<F::Output>
+where
+    F: Future + Send + ?Sized,
+    F::Output: Send,
+{
+    let polled = py.detach(|| {
+        future
+            .as_mut()
+            .poll(&mut Context::from_waker(Waker::noop()))
+    });
+    match polled {
+        Poll::Ready(output) => Some(output),
+        Poll::Pending => None,
+    }
+}
+
 /// The future's output, or `None` once `timeout` has passed; the GIL is released meanwhile.
 ///
 /// # Errors
@@ -34,12 +51,7 @@ where
 {
     let mut future = pin!(future);
     // Keys are at hand nearly always: then there is nobody to be woken.
-    let first = py.detach(|| {
-        future
-            .as_mut()
-            .poll(&mut Context::from_waker(Waker::noop()))
-    });
-    if let Poll::Ready(output) = first {
+    if let Some(output) = at_once(py, future.as_mut()) {
         return Ok(Some(output));
     }
     let waker = Waker::from(Arc::new(Unpark(thread::current())));
@@ -83,14 +95,10 @@ impl Pending {
         verifier: Py<Verifier>,
         mut walk: Walk,
     ) -> Result<Result<Session, Error>, Self> {
-        let noop = Waker::noop();
-        match py.detach(|| walk.as_mut().poll(&mut Context::from_waker(noop))) {
-            Poll::Ready(verdict) => Ok(verdict),
-            Poll::Pending => Err(Self {
-                walk: Mutex::new(walk),
-                verifier,
-            }),
-        }
+        at_once(py, walk.as_mut()).ok_or_else(|| Self {
+            walk: Mutex::new(walk),
+            verifier,
+        })
     }
 }
 

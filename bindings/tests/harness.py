@@ -7,6 +7,7 @@ import hashlib
 import json
 import threading
 from collections.abc import Callable
+from dataclasses import asdict, fields
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
 from typing import Any
@@ -211,8 +212,7 @@ class FakeSidecar(LoopbackServer):
 
 
 def session_json(session: Session) -> dict[str, Any]:
-    members = {name: getattr(session, name) for name in type(session).__slots__}
-    freshness = session.freshness
-    members["freshness"] = {name: getattr(freshness, name) for name in type(freshness).__slots__}
+    members = {item.name: getattr(session, item.name) for item in fields(session)}
+    members["freshness"] = asdict(session.freshness)
     members["claims"] = dict(session.claims)
     return members

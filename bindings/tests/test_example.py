@@ -14,6 +14,7 @@ from urllib.request import Request, urlopen
 
 from harness import AUDIENCE, KeyServer, SigningKey
 from queue_verifier import Verifier
+from queue_verifier.testing import Forge
 
 FOLDER = Path(__file__).parents[2] / "examples" / "flask_app"
 
@@ -72,7 +73,7 @@ def test_wrong_setting() -> None:
     assert service.returncode == 64
 
 
-def test_readme_snippets(key: SigningKey) -> None:
+def test_readme_snippets(key: SigningKey, queue_forge: Forge, queue_verifier: Verifier) -> None:
     """Every Python snippet of the README runs, one after the other, in one namespace."""
     readme = (Path(__file__).parents[1] / "README.md").read_text("utf-8")
     now = int(time.time())
@@ -86,6 +87,7 @@ def test_readme_snippets(key: SigningKey) -> None:
     assert snippets
     for snippet in snippets:
         exec(compile(snippet, "README.md", "exec"), names)  # noqa: S102
+    names["test_invoices"](queue_forge, queue_verifier)
     for value in names.values():
         if isinstance(value, Verifier):
             value.close()

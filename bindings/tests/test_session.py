@@ -2,8 +2,12 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import inspect
 import pickle
 import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, get_type_hints
 
 import pytest
 
@@ -68,6 +72,51 @@ def test_both_ways_to_make_one(verifier: Verifier, key: SigningKey) -> None:
     assert type(session) is Session
     assert (session, hash(session), repr(session)) == (made, hash(made), repr(made))
     assert sys.getsizeof(session) == sys.getsizeof(made)
+
+
+def test_the_native_class_is_the_dataclass_declared() -> None:
+    names = [item.name for item in dataclasses.fields(Session)]
+    assert list(inspect.signature(Session).parameters) == names == list(Session.__match_args__)
+    assert list(get_type_hints(Session)) == names
+    assert dataclasses.is_dataclass(Session)
+    assert Session.__doc__ is not None
+    values: dict[str, Any] = dict(zip(names, range(len(names)), strict=True))
+    made: Any = Session(**values)
+    assert dataclasses.asdict(made) == values
+    assert (
+        repr(made) == f"Session({', '.join(f'{name}={value}' for name, value in values.items())})"
+    )
+    assert Session(*values.values()) == made
+    for name in names:
+        other = dataclasses.replace(made, **{name: -1})
+        assert other != made
+        assert (hash(other) == hash(made)) == (name == "claims")
+    assert (made == 1, made != 1) == (False, True)
+    with pytest.raises(TypeError):
+        Session()  # type: ignore[call-arg]
+
+
+def test_a_member_looked_at_twice(verifier: Verifier, key: SigningKey) -> None:
+    session = verifier.validate_session(key.mint())
+    assert session.claims is session.claims
+    assert session.freshness is session.freshness
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        del session.subject
+
+
+def test_sessions_in_many_threads(verifier: Verifier, key: SigningKey) -> None:
+    """One object, looked at first by all of them at once."""
+    token = key.mint()
+    for _ in range(20):
+        session = verifier.validate_session(token)
+        barrier = threading.Barrier(8)
+
+        def look(session: Session = session, barrier: threading.Barrier = barrier) -> int:
+            barrier.wait(10)
+            return id(session.freshness)
+
+        with ThreadPoolExecutor(8) as pool:
+            assert len({done.result() for done in [pool.submit(look) for _ in range(8)]}) == 1
 
 
 def test_claims_are_a_mapping(backend: Backend, key: SigningKey) -> None:

@@ -285,6 +285,7 @@ fn validating_a_session_awaits_nothing() {
     for name in [
         "pub fn validate_session(",
         "pub fn validate_session_requiring(",
+        "pub fn validate_remembered(",
         "fn walk(",
     ] {
         assert_eq!(walk.matches(name).count(), 1, "{name}");

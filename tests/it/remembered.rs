@@ -65,6 +65,25 @@ fn a_good_token_is_remembered_as_the_same_session() {
 }
 
 #[test]
+fn the_memory_alone_answers_what_it_holds_and_judges_again() {
+    let world = World::start();
+    let (token, nothing) = (world.token(), Require::new());
+    let recall = |require: &Require| {
+        let verdict = world.verifier.validate_remembered(&token, require);
+        verdict.map(was_remembered)
+    };
+    assert_eq!(recall(&nothing), None);
+    assert_eq!(world.validate(&token), Ok(false));
+    assert_eq!(recall(&nothing), Some(Ok(true)));
+    assert_eq!(
+        recall(&Require::new().role("nobody has it")),
+        Some(Err(ErrorCode::ClaimsRoleMissing))
+    );
+    world.clock.advance(330); // exp is at 300, leeway 30
+    assert_eq!(recall(&nothing), Some(Err(ErrorCode::ClaimsExpired)));
+}
+
+#[test]
 fn nothing_is_remembered_unless_asked_for() {
     let key = Forge::new("k1");
     let verifier = Verifier::builder(ISSUER, "raptor")

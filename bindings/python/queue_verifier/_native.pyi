@@ -5,7 +5,7 @@ from typing import Any, Final, final
 
 from .session import Session
 
-__all__ = ["ERROR_CODES", "FAULT_CODES", "MEANINGS", "Pending", "Require", "Verifier"]
+__all__ = ["ERROR_CODES", "FAULT_CODES", "MEANINGS", "Pending", "Require", "Session", "Verifier"]
 
 ERROR_CODES: Final[tuple[str, ...]]
 FAULT_CODES: Final[tuple[str, ...]]
@@ -52,6 +52,9 @@ class Verifier:
 
     def status(self, /) -> str:
         """Return what the verifier knows about its keys, as JSON."""
+
+    def doctor(self, /, token: str | bytes) -> str:
+        """Return every check of `token` in order, as JSON; fetches what it names beforehand."""
 
     def abandon(self, /) -> None:
         """Never free this object: in a forked child its key thread is gone, perhaps with a lock held."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Literal
@@ -122,7 +121,7 @@ class Verifier:
         _live.add(self)
 
     def validate_session(self, token: str | bytes, *, require: Require | None = None) -> Session:
-        """Return the session of `token`, judged offline with the GIL released.
+        """Return the session of `token`, judged offline; walking releases the GIL.
 
         A token whose key or status list is not at hand waits for at most one bounded fetch of it.
 
@@ -167,6 +166,8 @@ class Verifier:
         `{"issuers": [{"issuer", "key_set", "key_set_age", "keys", "refused", "refresh",
         "status_lists"}], "remembered": {"tokens", "capacity"} | None}`; ages in seconds.
         """
+        import json
+
         status: dict[str, Any] = json.loads(self._native.status())
         return status
 
@@ -177,6 +178,20 @@ class Verifier:
             KeysUnavailable: They could not be fetched; those at hand stay.
         """
         self._native.refresh()
+
+    def doctor(self, token: str | bytes) -> dict[str, Any]:
+        """Return every check of `token` in order, for the one who holds it.
+
+        Fetches what the token names beforehand. The report repeats `iss`, `aud`, `kid` and times.
+        `{"valid", "code", "checks": [{"room", "check", "outcome", "code", "detail"}]}`.
+
+        Raises:
+            KeysUnavailable: The verifier is closed.
+        """
+        import json
+
+        report: dict[str, Any] = json.loads(self._native.doctor(token))
+        return report
 
     def close(self) -> None:
         """End the key thread; every later call raises `KeysUnavailable`."""
@@ -215,10 +230,15 @@ class _Closed:
     def start(self, _token: object, _require: object = None) -> Session:
         raise KeysUnavailable("key_set_unavailable", self._reason)
 
+    def doctor(self, _token: object) -> str:
+        raise KeysUnavailable("key_set_unavailable", self._reason)
+
     def ready(self, _timeout: float) -> bool:
         return False
 
     def status(self) -> str:
+        import json
+
         return json.dumps({"issuers": [], "remembered": None, "closed": self._reason})
 
     def refresh(self) -> None:

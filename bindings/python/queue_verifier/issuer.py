@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Literal
@@ -120,7 +119,7 @@ def _key_source(
     if jwks_uri is not None:
         sources.append(("jwks_uri", jwks_uri))
     if jwks is not None:
-        sources.append(("jwks", jwks if isinstance(jwks, str) else json.dumps(dict(jwks))))
+        sources.append(("jwks", jwks if isinstance(jwks, str) else _json(jwks)))
     if jwks_file is not None:
         sources.append(("jwks_file", os.fspath(jwks_file)))
     if public_key is not None:
@@ -130,6 +129,13 @@ def _key_source(
         names = ", ".join(name for name, _ in sources)
         raise ConfigError("config_key_source_ambiguous", f"expected one key source, found {names}")
     return sources[0] if sources else ("discovery", "")
+
+
+def _json(jwks: Mapping[str, Any]) -> str:
+    # Here, not above: keys are given as text, or fetched, more often than not.
+    import json
+
+    return json.dumps(dict(jwks))
 
 
 def _seconds(seconds: int, code: str) -> int:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
-import sys
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, fields, make_dataclass
-from typing import Any, Literal
+from dataclasses import FrozenInstanceError, dataclass, field
+from typing import TYPE_CHECKING, Any, Literal, final
+
+from . import _native
 
 __all__ = ["Claims", "Freshness", "Session"]
 
@@ -30,6 +30,9 @@ class Claims(Mapping[str, Any]):
     def _parsed(self) -> dict[str, Any]:
         members = self._members
         if members is None:
+            # Here, not above: most services never look at a claim that has no field.
+            import json
+
             members = json.loads(self._text)
             self._members = members
         return members
@@ -64,6 +67,7 @@ class Freshness:
     """Whether the verdict was remembered from an earlier call."""
 
 
+@final
 @dataclass(frozen=True, slots=True)
 class Session:
     """Who called, for whom, with what rights, and how sure we are. Times are Unix seconds."""
@@ -104,19 +108,23 @@ class Session:
     """How old the knowledge behind this verdict is."""
 
 
-# The constructor of a frozen dataclass costs a tenth of a whole validation, as it sets each field
-# past its own lock. A mutable twin of the same layout costs a tenth of that and becomes a session
-# by changing its class once, before anybody else has seen it.
-_Draft: Any = make_dataclass("_Draft", [item.name for item in fields(Session)], slots=True)
+def _frozen(_session: object, name: str, _value: object = None) -> None:
+    raise FrozenInstanceError(f"cannot assign to field {name!r}")
 
 
-def _assemble(*values: Any) -> Session:
-    draft = _Draft(*values)
-    draft.__class__ = Session
-    session: Session = draft
-    return session
-
-
-# Free-threaded Python stops all threads to change a class.
-assemble = Session if "t" in getattr(sys, "abiflags", "") else _assemble
-"""Make a session of its fields in order; for the native module."""
+# What is declared above is done by a native class, whose objects cost an allocation: a member
+# becomes a Python object only when it is looked at.
+if not TYPE_CHECKING:
+    _declared = Session
+    Session = _native.Session
+    for _name in (
+        "__annotations__",
+        "__dataclass_fields__",
+        "__dataclass_params__",
+        "__doc__",
+        "__match_args__",
+        "__replace__",
+    ):
+        if hasattr(_declared, _name):
+            setattr(Session, _name, getattr(_declared, _name))
+    Session.__setattr__ = Session.__delattr__ = _frozen

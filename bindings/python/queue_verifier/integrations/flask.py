@@ -20,6 +20,7 @@ from flask import Flask, current_app, g, json, request
 from queue_verifier.backend import Backend, Require
 from queue_verifier.bearer import bearer_token
 from queue_verifier.errors import VerifyError
+from queue_verifier.integrations.requirement import requirement
 from queue_verifier.problem import CONTENT_TYPE, problem_of
 
 if TYPE_CHECKING:
@@ -71,7 +72,7 @@ def require_session(
     Raises:
         ConfigError: `config_require_invalid`, when the view is defined.
     """
-    needed = _needed(scope, role, tenant, require)
+    needed = requirement(scope, role, tenant, require)
 
     def decorate(view: Callable[P, R]) -> Callable[P, R]:
         @wraps(view)
@@ -87,19 +88,6 @@ def require_session(
         return guarded
 
     return decorate
-
-
-def _needed(
-    scope: str | Iterable[str],
-    role: str | Iterable[str],
-    tenant: str | None,
-    require: Require | None,
-) -> Require | None:
-    if require is not None:
-        return require
-    needed = Require(scope=scope, roles=role, tenant=tenant)
-    # Asking for nothing leaves the verifier's own requirements in force.
-    return needed if needed.to_json() else None
 
 
 def _refuse(error: VerifyError) -> Response:

@@ -381,6 +381,17 @@ def test_exchanges_are_bounded(serve: Serve) -> None:
     assert app.test_client().get("/api/v1/x").status_code == 200
 
 
+def test_a_slow_body_holds_no_place(serve: Serve) -> None:
+    app = make_app(serve(OK).url, max_exchanges=1)
+    head = b"POST /api/v1/x HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\n\r\n"
+    with serving(app) as address, socket.create_connection(address, timeout=10) as slow:
+        slow.sendall(head + b"ab")
+        for _ in range(3):
+            assert exchange(address, head + b"abcd").split(b" ", 2)[1] == b"200"
+        slow.sendall(b"cd")
+        assert slow.recv(100).split(b" ", 2)[1] == b"200"
+
+
 @pytest.mark.parametrize(
     ("settings", "code"),
     [

@@ -47,6 +47,8 @@ class LegacyAuth:
                     ON CONFLICT (customer_id) DO UPDATE
                     SET code_hash = EXCLUDED.code_hash, attempts = 0,
                         expires_at = EXCLUDED.expires_at
+                    -- One a minute: neither mails nor tries come without end.
+                    WHERE login_codes.expires_at < EXCLUDED.expires_at - interval '1 minute'
                     RETURNING customer_id""",
                 (self._mac(code), email),
             ).fetchone()

@@ -212,7 +212,8 @@ def test_legacy_answers_while_nobody_listens(world: World) -> None:
 
 def test_workers_share_one_shadow_of_a_session(world: World) -> None:
     forget_samples(world)
-    raptor = world.dual(workers=2)
+    # The application is made once and forked: nothing that it holds may be a thread of the parent.
+    raptor = world.dual(workers=2, GUNICORN_CMD_ARGS="--preload")
     customer_id, email = world.customer()
     cookie = world.plain.sign_in(email)
     for _ in range(40):
@@ -246,6 +247,37 @@ def test_queue_behind_raptor(world: World) -> None:
     assert call("GET", f"{raptor.url}/orders", token=token).body["customer_id"] == customer_id
     assert status(raptor.get("/orders", world.plain.sign_in(email))) == 200
     raptor.program.stop()
+
+
+def streams(client: socket.socket, release: threading.Event) -> None:
+    client.sendall(
+        b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n"
+        b"Transfer-Encoding: chunked\r\n\r\n9\r\ndata: 1\n\n\r\n"
+    )
+    release.wait()
+    # Then it breaks off in the middle of an event.
+    client.sendall(b"9\r\ndata")
+
+
+def test_events_come_through_gunicorn_as_they_are_and_end_cut(world: World) -> None:
+    away = Away(streams)
+    raptor = world.dual(away.url, FLAG_QUEUE_V1="on")
+    try:
+        with socket.create_connection(raptor.address, timeout=30) as client:
+            client.sendall(b"GET /api/v1/events HTTP/1.1\r\nHost: raptor.test\r\n\r\n")
+            answer = b""
+            while b"data: 1\n\n" not in answer:
+                part = client.recv(65536)
+                assert part, answer
+                answer += part
+            away.release.set()
+            while part := client.recv(65536):
+                answer += part
+        # Not the chunk of length zero that says it was all.
+        assert not answer.endswith(b"0\r\n\r\n")
+    finally:
+        away.close()
+        raptor.program.stop()
 
 
 def test_each_step_has_its_way_back(world: World) -> None:

@@ -36,7 +36,7 @@ def queue_blueprint(
     flag: str | Flag | Callable[[], str | Flag] = "off",
     customer_id: Callable[[], str | None] | None = None,
     timeouts: Timeouts | None = None,
-    max_body: int = 1024 * 1024,
+    max_body: int = 64 * 1024,
     max_exchanges: int = 32,
     trusted_proxies: Iterable[str] = (),
     name: str = "queue",
@@ -49,7 +49,7 @@ def queue_blueprint(
         customer_id: Tells whom a request is about, where the application knows: with a share, the
             others are answered 404. Whom it does not know the issuer decides about.
         timeouts: The bounds of an exchange; the last does not end a stream of events.
-        max_body: Bytes of a request's body.
+        max_body: Bytes of a request's body; the issuer reads no more than the default.
         max_exchanges: How many may run at once in this process; more are answered 503.
         trusted_proxies: Addresses and networks before the application whose `X-Forwarded-For` is
             passed on. The issuer must trust the application in turn (`trusted_proxies`).
@@ -109,24 +109,27 @@ class _Door:
         if target is None:
             return _problem(404, "route_not_found", "There is nothing here")
         if (request.content_length or 0) > self._max_body:
-            return _problem(413, "request_too_large", "The request body is too large")
+            return _too_large()
+        try:
+            parts = self._body()
+            # Who sends slowly holds a thread of the server, not a place here.
+            first = next(parts, b"")
+        except _TooLarge:
+            return _too_large()
         if not self._room.acquire(blocking=False):
             return _unavailable()
         try:
             exchange = self._upstream.send(
-                request.method, target, self._request_headers(), self._body()
+                request.method, target, self._request_headers(), _joined(first, parts)
             )
-        except _TooLarge:
+        except BaseException as error:
             self._room.release()
-            return _problem(413, "request_too_large", "The request body is too large")
-        except ValueError:
-            self._room.release()
-            return _problem(400, "request_malformed", "The request cannot be read")
-        except UpstreamUnavailable:
-            self._room.release()
-            return _unavailable()
-        except BaseException:
-            self._room.release()
+            if isinstance(error, _TooLarge):
+                return _too_large()
+            if isinstance(error, UpstreamUnavailable):
+                return _unavailable()
+            if isinstance(error, ValueError):
+                return _problem(400, "request_malformed", "The request cannot be read")
             raise
         return _answer(exchange, self._room.release)
 
@@ -243,6 +246,16 @@ class _Body:
 def _named(connection: Iterable[str]) -> set[str]:
     """Return the headers that `Connection` names (RFC 9110 §7.6.1)."""
     return {name.strip().lower() for value in connection for name in value.split(",")}
+
+
+def _joined(first: bytes, rest: Iterator[bytes]) -> Iterator[bytes]:
+    if first:
+        yield first
+    yield from rest
+
+
+def _too_large() -> Response:
+    return _problem(413, "request_too_large", "The request body is too large")
 
 
 def _unavailable() -> Response:

@@ -194,7 +194,7 @@ class DualMode:
             now = self._recheck(question.legacy)
             if (now.is_valid, now.subject) != (question.legacy.is_valid, question.legacy.subject):
                 return "not_compared", "moved"
-        return outcome, word(queue.reason)
+        return outcome, "" if outcome == "queue_late" else word(queue.reason)
 
     def _count(self, question: _Question, outcome: str, reason: str) -> None:
         with self._lock:

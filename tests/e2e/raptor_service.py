@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import secrets
 import socket
@@ -32,7 +31,6 @@ class Raptor:
             "RAPTOR_SECRET": "s" * 32,
             "RAPTOR_OUTBOX": str(self.outbox),
             "PYTHONUNBUFFERED": "1",
-            "PYTHONPATH": os.environ.get("PYTHONPATH", ""),
             **env,
         }
         command = [sys.executable, "-m", "gunicorn", "--chdir", str(ROOT / "examples" / "raptor")]

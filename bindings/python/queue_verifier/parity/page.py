@@ -42,7 +42,8 @@ def page(report: Report) -> str:
 <footer>Clean means, on each route: at least {limits.least} comparisons,
 {_at_most(limits.disagreements)} disagree, {_at_most(limits.undecided)} left unanswered; and
 {_hours(limits.empty_hours)} without a comparison. A late revocation (<code>queue_late</code>) is
-agreement of the issuer that a verifier had not heard of yet, and does not count against it.</footer>
+agreement of the issuer that a verifier had not heard of yet, and does not count against it.
+A bar is as high as the root of its count, so that few are seen beside many.</footer>
 </main></body></html>
 """
 

@@ -16,6 +16,7 @@ Settings from the environment:
     QUEUE_JWT_PUBLIC_KEY          a PEM key to verify by; default: the issuer's published keys
     QUEUE_SERVICE_TOKEN_RAPTOR    turns dual mode on, together with
     QUEUE_PARITY_KEY              at least 32 secret characters, the same in every process
+    QUEUE_PARITY_TIMEOUT          seconds that dual mode gives Queue; default: 5
     DATABASE_URL_QUEUE            where the queue_* tables are; default: DATABASE_URL
 """
 
@@ -42,6 +43,7 @@ from queue_verifier.cutover import (
     Flag,
     ParityLog,
     ShadowSessions,
+    Timeouts,
     queue_blueprint,
 )
 from queue_verifier.integrations.flask import Queue
@@ -137,7 +139,9 @@ def _observe(app: Flask, auth: LegacyAuth, verifier: Verifier, env: Mapping[str,
     key = env.get("QUEUE_PARITY_KEY", "").encode()
     samples = env.get("DATABASE_URL_QUEUE", env["DATABASE_URL"])
     token = env["QUEUE_SERVICE_TOKEN_RAPTOR"]
-    shadows = ShadowSessions(env["QUEUE_BASE_URL"], token, verifier, key=key)
+    seconds = float(env.get("QUEUE_PARITY_TIMEOUT", "5"))
+    timeouts = Timeouts(connect=1.0, read=seconds, total=seconds)
+    shadows = ShadowSessions(env["QUEUE_BASE_URL"], token, verifier, key=key, timeouts=timeouts)
 
     def recheck(legacy: Answer) -> Answer:
         is_live = legacy.session is not None and auth.is_live(legacy.session)

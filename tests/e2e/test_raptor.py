@@ -30,6 +30,7 @@ class World:
 
     def __init__(self, folder: Path, stack: ExitStack) -> None:
         self.folder = folder
+        self.stack = stack
         postgres = Postgres()
         stack.callback(postgres.close)
         self.database_url = postgres.url
@@ -61,7 +62,9 @@ class World:
             "QUEUE_PARITY_KEY": PARITY_KEY,
             **env,
         }
-        return Raptor(self.folder, self.database_url, workers, **settings)
+        raptor = Raptor(self.folder, self.database_url, workers, **settings)
+        self.stack.callback(raptor.program.stop)
+        return raptor
 
 
 @pytest.fixture(scope="module")

@@ -6,6 +6,7 @@ import sys
 import pytest
 
 import queue_verifier
+from queue_verifier import cutover
 
 
 def modules_after(code: str) -> set[str]:
@@ -38,6 +39,16 @@ def test_sidecar_needs_the_standard_library_only() -> None:
     added = modules_after("from queue_verifier import SidecarVerifier") - before
     foreign = {name.partition(".")[0] for name in added} - sys.stdlib_module_names
     assert foreign == {"queue_verifier"}
+
+
+def test_the_cutover_needs_flask_for_its_blueprint_only() -> None:
+    modules = modules_after("from queue_verifier import cutover; cutover.DualMode")
+    assert not {"flask", "psycopg", "psycopg2"} & modules
+    assert "flask" in modules_after("from queue_verifier.cutover import queue_blueprint")
+    for name in cutover.__all__:
+        assert getattr(cutover, name).__class__ is not None
+    with pytest.raises(AttributeError):
+        _ = cutover.nothing
 
 
 def test_everything_in_all_is_there() -> None:

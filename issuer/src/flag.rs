@@ -86,9 +86,23 @@ mod tests {
     use crate::db::Id;
 
     #[test]
-    fn malformed_values_are_refused() {
-        for text in ["", "ON", "yes", "101%", "-1%", "5", "%", "+5%", "5.5%"] {
-            assert!(text.parse::<Flag>().is_err(), "{text}");
+    fn shared_vectors_get_their_flag_and_bucket() {
+        let text = include_str!("../../tests/vectors/cutover/buckets.json");
+        let vectors: serde_json::Value = serde_json::from_str(text).unwrap();
+        for case in vectors["buckets"].as_array().unwrap() {
+            let id = Id::parse(case["customer_id"].as_str().unwrap()).unwrap();
+            assert_eq!(u64::from(super::bucket(id)), case["bucket"], "{case}");
+        }
+        for case in vectors["flags"].as_array().unwrap() {
+            let percent = match case["text"].as_str().unwrap().parse().unwrap() {
+                Flag::Off => 0,
+                Flag::Share(percent) => percent,
+                Flag::On => 100,
+            };
+            assert_eq!(u64::from(percent), case["percent"], "{case}");
+        }
+        for text in vectors["malformed"].as_array().unwrap() {
+            assert!(text.as_str().unwrap().parse::<Flag>().is_err(), "{text}");
         }
     }
 

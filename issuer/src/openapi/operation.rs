@@ -175,7 +175,7 @@ impl Operation {
             201,
             "Location",
             "Where it is.",
-            json!({ "type": "string" }),
+            &json!({ "type": "string" }),
         );
         if is_idempotent {
             let schema = json!({ "type": "string", "const": "true" });
@@ -183,7 +183,7 @@ impl Operation {
                 201,
                 "Idempotency-Replayed",
                 "An earlier request made it.",
-                schema,
+                &schema,
             );
         }
         made
@@ -221,8 +221,8 @@ impl Operation {
         }));
         let tag = json!({ "type": "string" });
         self.empty(304)
-            .header(200, "ETag", "Names these bytes.", tag.clone())
-            .header(304, "ETag", "Names the bytes you have.", tag)
+            .header(200, "ETag", "Names these bytes.", &tag)
+            .header(304, "ETag", "Names the bytes you have.", &tag)
     }
 
     /// The answer sets or clears a cookie.
@@ -232,11 +232,11 @@ impl Operation {
             status,
             "Set-Cookie",
             "Of the prefix __Host-, for this host alone.",
-            schema,
+            &schema,
         )
     }
 
-    fn header(mut self, status: u16, name: &str, says: &str, schema: Value) -> Self {
+    fn header(mut self, status: u16, name: &str, says: &str, schema: &Value) -> Self {
         let header = json!({ "description": says, "schema": schema });
         let answer = self.answers.entry(status).or_default();
         answer.headers.insert(name.to_owned(), header);

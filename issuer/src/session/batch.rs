@@ -6,9 +6,13 @@
 //! **Invariant:** signing happens before the commit, under the key that is active in the transaction.
 
 use std::collections::{HashMap, VecDeque};
+use std::mem;
+use std::panic::AssertUnwindSafe;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use futures_util::FutureExt as _;
 use tokio::sync::oneshot;
+use tokio::task::JoinSet;
 
 use super::issue::{self, Signed};
 use super::{Holder, SessionRow, store};
@@ -26,9 +30,12 @@ pub(super) struct Wish {
     pub(super) actor: Actor,
 }
 
-/// The sessions that wait to be minted.
+/// The sessions that wait to be minted, and the tasks that mint.
 #[derive(Debug, Default)]
-pub(crate) struct Mints(Mutex<State>);
+pub(crate) struct Mints {
+    state: Mutex<State>,
+    tasks: Mutex<JoinSet<()>>,
+}
 
 #[derive(Debug, Default)]
 struct State {
@@ -50,7 +57,7 @@ struct Waiting {
 pub(super) async fn mint(shared: &Shared, wish: Wish) -> Result<Signed, Problem> {
     let (answer, outcome) = oneshot::channel();
     if shared.mints.put(Waiting { wish, answer }) {
-        tokio::spawn(work(shared.clone()));
+        shared.mints.start(work(shared.clone()));
     }
     outcome.await.map_err(Problem::fault)?
 }
@@ -91,26 +98,40 @@ impl Mints {
         (waiting, state.at_work)
     }
 
+    /// Ends what is still at work, once nobody is to be answered any more.
+    pub(crate) async fn end(&self) {
+        let mut tasks = mem::take(&mut *locked(&self.tasks));
+        tasks.shutdown().await;
+    }
+
+    fn start(&self, task: impl Future<Output = ()> + Send + 'static) {
+        let mut tasks = locked(&self.tasks);
+        while tasks.try_join_next().is_some() {}
+        tasks.spawn(task);
+    }
+
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        locked(&self.state)
     }
 }
 
-/// Works until nothing waits. A batch is a task of its own: one that panics takes no other with it.
+/// Works until nothing waits. A batch that panics takes no other with it.
 async fn work(shared: Shared) {
     while let Some(batch) = shared.mints.take() {
         let size = batch.len();
-        let ended = tokio::spawn(settle(shared.clone(), batch)).await;
+        let settled = AssertUnwindSafe(settle(&shared, batch))
+            .catch_unwind()
+            .await;
         shared.mints.done(size);
-        if ended.is_err() {
+        if settled.is_err() {
             tracing::error!("a batch of sessions was not minted");
         }
     }
 }
 
-async fn settle(shared: Shared, batch: Vec<Waiting>) {
+async fn settle(shared: &Shared, batch: Vec<Waiting>) {
     let wishes: Vec<_> = batch.iter().map(|one| &one.wish).collect();
-    let left = match together(&shared, &wishes).await {
+    let left = match together(shared, &wishes).await {
         Ok(signed) => answer(batch, signed),
         Err(problem) if problem.code() == ProblemCode::DatabaseUnavailable => refuse(batch),
         Err(problem) => match <[Waiting; 1]>::try_from(batch) {
@@ -120,9 +141,12 @@ async fn settle(shared: Shared, batch: Vec<Waiting>) {
     };
     // Nobody waits for these but their callers.
     for one in left {
-        let shared = shared.clone();
-        tokio::spawn(async move { one.answer.send(issue::alone(&shared, &one.wish).await) });
+        shared.mints.start(settle_alone(shared.clone(), one));
     }
+}
+
+async fn settle_alone(shared: Shared, one: Waiting) {
+    drop(one.answer.send(issue::alone(&shared, &one.wish).await));
 }
 
 /// Answers those whose session is in `signed`; the others.
@@ -187,6 +211,10 @@ async fn together(shared: &Shared, wishes: &[&Wish]) -> Result<HashMap<Id, Signe
         .map(|session| session.id)
         .zip(signed)
         .collect())
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Sessions kept in one transaction: a few milliseconds of signing.

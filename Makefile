@@ -49,6 +49,7 @@ lint: python
 	cargo clippy -p queue-verifier --no-default-features --features aws-lc-rs -- -D warnings
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
+	cd bindings && ../$(VENV)/bin/ruff check . && ../$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
 	cd bindings && ../$(VENV)/bin/mypy
 
@@ -56,6 +57,7 @@ format: setup
 	cargo fmt --all
 	$(VENV)/bin/ruff check --fix .
 	$(VENV)/bin/ruff format .
+	cd bindings && ../$(VENV)/bin/ruff check --fix . && ../$(VENV)/bin/ruff format .
 
 # BENCH=--dry leaves docs/reference/benchmarks.md as it is, BENCH=--quick asks only if it works.
 bench:

@@ -5,7 +5,9 @@ from collections.abc import Iterator
 import pytest
 
 from harness import AUDIENCE, ISSUER, NOW, FakeSidecar, KeyServer, SigningKey
+from mounted import Serve
 from queue_verifier import Backend, SidecarVerifier, Verifier
+from raw import Behaviour, RawServer
 
 
 @pytest.fixture(scope="session")
@@ -48,3 +50,16 @@ def backend(request: pytest.FixtureRequest) -> Iterator[Backend]:
     server: FakeSidecar = request.getfixturevalue("sidecar")
     with SidecarVerifier(server.url) as verifier:
         yield verifier
+
+
+@pytest.fixture
+def serve() -> Iterator[Serve]:
+    servers: list[RawServer] = []
+
+    def start(behave: Behaviour) -> RawServer:
+        servers.append(RawServer(behave))
+        return servers[-1]
+
+    yield start
+    for server in servers:
+        server.close()

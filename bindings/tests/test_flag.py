@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import itertools
 import json
 from pathlib import Path
 from uuid import UUID
@@ -30,7 +31,7 @@ def test_a_share_only_grows() -> None:
     admitted = [{one for one in ids if Flag(share).admits(one)} for share in range(101)]
     assert not admitted[0]
     assert admitted[100] == set(ids)
-    for fewer, more in zip(admitted, admitted[1:], strict=False):
+    for fewer, more in itertools.pairwise(admitted):
         assert fewer <= more
     assert Flag(50).admits(ids[0].upper()) == Flag(50).admits(ids[0])
     assert not Flag(99).admits("nobody")

@@ -1,9 +1,9 @@
-"""The issuer inside a Flask application: takes a request under `/api/v1/`, gives the issuer's answer.
+"""The issuer inside a Flask application: takes a request under `/api/v1/`, gives its answer.
 
-**Invariant:** what reaches the issuer is under `/api/v1/`: a path with any spelling that two readers
-might take for different paths is answered here.
-**Invariant:** nothing is added that gives power: the caller's own `Authorization` and cookies travel,
-the application's service token never does, so no page can borrow it.
+**Invariant:** what reaches the issuer is under `/api/v1/`: a path with any spelling that two
+readers might take for different paths is answered here.
+**Invariant:** nothing is added that gives power: the caller's own `Authorization` and cookies
+travel, the application's service token never does, so no page can borrow it.
 **Invariant:** an answer is the issuer's, byte for byte, or a problem document of ours.
 
 RFC 9110 §7.6.1 for what is hop by hop, RFC 9457 for problems.
@@ -226,7 +226,7 @@ class _Body:
         return self
 
     def __next__(self) -> bytes:
-        # A body that breaks off raises, so that the server cuts the connection: never a shorter whole.
+        # A body that breaks off raises, so that the server cuts the connection: no shorter whole.
         data = self._exchange.read(_PART)
         if not data:
             raise StopIteration
@@ -296,8 +296,17 @@ _DOTS = (".", "..")
 _SEGMENT = re.compile(r"[A-Za-z0-9._~:@!$&'()*+,=-]+")
 _QUERY = re.compile(r"[!-~]{0,8192}")
 _HOP_BY_HOP = frozenset(
-    "connection keep-alive proxy-authenticate proxy-authorization proxy-connection te trailer"
-    " transfer-encoding upgrade".split()
+    [
+        "connection",
+        "keep-alive",
+        "proxy-authenticate",
+        "proxy-authorization",
+        "proxy-connection",
+        "te",
+        "trailer",
+        "transfer-encoding",
+        "upgrade",
+    ]
 )
 # Written anew, or none of the issuer's business.
-_OURS = frozenset("content-length expect forwarded host x-real-ip".split())
+_OURS = frozenset(["content-length", "expect", "forwarded", "host", "x-real-ip"])

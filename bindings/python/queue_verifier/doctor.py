@@ -1,8 +1,8 @@
 """`python -m queue_verifier doctor`: every check of one token, in order, for people.
 
 The words are those of `queue-sidecar doctor`. Exit codes: 0 valid, 1 not valid or not readable,
-64 a wrong setting or argument. The token is never repeated; what it says of issuer, audience, key and
-times is.
+64 a wrong setting or argument. The token is never repeated; what it says of issuer, audience, key
+and times is.
 """
 
 from __future__ import annotations

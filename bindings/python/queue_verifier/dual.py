@@ -18,12 +18,15 @@ from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
 from queue import Empty, Full, Queue
+from typing import TYPE_CHECKING
 from weakref import WeakSet
 
 from .errors import ConfigError, KeysUnavailable
 from .parity import CLASSES, DISAGREE, Answer, Sample, classify, word
-from .parity.log import ParityLog
 from .upstream import UpstreamUnavailable
+
+if TYPE_CHECKING:
+    from .parity.log import ParityLog
 
 __all__ = ["DualMode", "NotComparable"]
 

@@ -1,7 +1,7 @@
 """`FLAG_QUEUE_V1`: who Queue answers for; the issuer reads the same words and draws the same lots.
 
-**Invariant:** a customer is in or out by its id alone, so every process and every restart agree, and
-raising the share only adds customers.
+**Invariant:** a customer is in or out by its id alone, so every process and every restart agree,
+and raising the share only adds customers.
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@ def test_invoices(queue_forge, queue_verifier):
     assert client.get("/invoices", headers=queue_forge.headers(roles="billing")).status_code == 200
 
 Installed with the package; needs the extra `queue-verifier[testing]` where a fixture is used.
-pytest's settings `queue_issuer` and `queue_audience` say whose tokens the forge mints, and for whom.
+pytest's settings `queue_issuer` and `queue_audience` say whose tokens the forge mints, for whom.
 """
 
 from __future__ import annotations

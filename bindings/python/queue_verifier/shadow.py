@@ -133,7 +133,7 @@ class ShadowSessions:
         return Answer(is_valid=True, subject=session.subject, ends_at=ends_at)
 
     def _mint(self, name: str, customer: str) -> tuple[str, float] | Answer:
-        """Return token and end of the shadow, or the answer that the issuer gives no such session."""
+        """Return token and end of the shadow, or the answer that there is no such session."""
         question = {"customer_id": customer}
         if self._audience is not None:
             question["audience"] = self._audience

@@ -72,12 +72,16 @@ pub(crate) async fn run(shared: &Shared) -> Infallible {
 pub(crate) async fn join(db: &Db) -> Result<(), DbError> {
     // Without this look, an idle issuer would take SQLite's write lock every second.
     while store::has_unchained(db).await? {
-        join_batch(db).await?;
+        if !join_batch(db).await? {
+            tracing::warn!("audit events were linked by another writer, or cannot be");
+            break;
+        }
     }
     Ok(())
 }
 
-async fn join_batch(db: &Db) -> Result<(), DbError> {
+/// Whether the batch was linked.
+async fn join_batch(db: &Db) -> Result<bool, DbError> {
     let mut tx = db.begin().await?;
     store::lock_chain(&mut tx).await?;
     let (mut seq, mut prev) = match store::head_in(&mut tx).await? {
@@ -94,9 +98,11 @@ async fn join_batch(db: &Db) -> Result<(), DbError> {
     let linked = store::link_each(&mut tx, &links).await?;
     if usize::try_from(linked) != Ok(links.len()) {
         // Only a writer without our lock can have linked one meanwhile: leave this batch as it was.
-        return tx.rollback().await;
+        tx.rollback().await?;
+        return Ok(false);
     }
-    tx.commit().await
+    tx.commit().await?;
+    Ok(true)
 }
 
 /// A stored hash as a link. One of another length was not written by us; what follows it is chained all the

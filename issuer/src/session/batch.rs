@@ -11,15 +11,15 @@ use std::panic::AssertUnwindSafe;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use futures_util::FutureExt as _;
-use tokio::sync::oneshot;
+use tokio::sync::{Semaphore, oneshot};
 use tokio::task::JoinSet;
 
 use super::issue::{self, Signed};
 use super::{Holder, SessionRow, store};
 use crate::app::Shared;
 use crate::audit::{self, Actor};
-use crate::db::Id;
-use crate::problem::{Problem, ProblemCode};
+use crate::db::{Id, Tx};
+use crate::problem::{self, Problem, ProblemCode};
 use crate::status_list;
 use crate::token;
 
@@ -31,10 +31,18 @@ pub(super) struct Wish {
 }
 
 /// The sessions that wait to be minted, and the tasks that mint.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Mints {
     state: Mutex<State>,
-    tasks: Mutex<JoinSet<()>>,
+    tasks: Mutex<Tasks>,
+    /// Places for those tried alone: fewer than there are connections, as each may wait for its customer.
+    alone: Semaphore,
+}
+
+#[derive(Debug, Default)]
+struct Tasks {
+    set: JoinSet<()>,
+    is_closed: bool,
 }
 
 #[derive(Debug, Default)]
@@ -62,10 +70,23 @@ pub(super) async fn mint(shared: &Shared, wish: Wish) -> Result<Signed, Problem>
     outcome.await.map_err(Problem::fault)?
 }
 
+impl Default for Mints {
+    fn default() -> Self {
+        Self {
+            state: Mutex::default(),
+            tasks: Mutex::default(),
+            alone: Semaphore::new(ALONE),
+        }
+    }
+}
+
 impl Mints {
     /// Lets `one` wait; whether a worker has to be started for it.
     fn put(&self, one: Waiting) -> bool {
         let mut state = self.lock();
+        if state.waiting.len() >= BATCH {
+            state.forget_gone();
+        }
         state.waiting.push_back(one);
         let has_room = state.workers < WORKERS;
         state.workers += usize::from(has_room);
@@ -75,8 +96,7 @@ impl Mints {
     /// Up to a batch of what waits; with nothing left, the worker that asks is done.
     fn take(&self) -> Option<Vec<Waiting>> {
         let mut state = self.lock();
-        // Whose caller has gone needs no session.
-        state.waiting.retain(|one| !one.answer.is_closed());
+        state.forget_gone();
         if state.waiting.is_empty() {
             state.workers -= 1;
             return None;
@@ -100,14 +120,25 @@ impl Mints {
 
     /// Ends what is still at work, once nobody is to be answered any more.
     pub(crate) async fn end(&self) {
-        let mut tasks = mem::take(&mut *locked(&self.tasks));
-        tasks.shutdown().await;
+        loop {
+            let mut set = {
+                let mut tasks = locked(&self.tasks);
+                tasks.is_closed = true;
+                mem::take(&mut tasks.set)
+            };
+            if set.is_empty() {
+                return;
+            }
+            set.shutdown().await;
+        }
     }
 
     fn start(&self, task: impl Future<Output = ()> + Send + 'static) {
         let mut tasks = locked(&self.tasks);
-        while tasks.try_join_next().is_some() {}
-        tasks.spawn(task);
+        while tasks.set.try_join_next().is_some() {}
+        if !tasks.is_closed {
+            tasks.set.spawn(task);
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -115,38 +146,65 @@ impl Mints {
     }
 }
 
-/// Works until nothing waits. A batch that panics takes no other with it.
+impl State {
+    /// Whose caller has gone needs no session.
+    fn forget_gone(&mut self) {
+        self.waiting.retain(|one| !one.answer.is_closed());
+    }
+}
+
+/// Works until nothing waits.
 async fn work(shared: Shared) {
     while let Some(batch) = shared.mints.take() {
         let size = batch.len();
-        let settled = AssertUnwindSafe(settle(&shared, batch))
-            .catch_unwind()
-            .await;
+        settle(&shared, batch).await;
         shared.mints.done(size);
-        if settled.is_err() {
-            tracing::error!("a batch of sessions was not minted");
-        }
     }
 }
 
 async fn settle(shared: &Shared, batch: Vec<Waiting>) {
-    let wishes: Vec<_> = batch.iter().map(|one| &one.wish).collect();
-    let left = match together(shared, &wishes).await {
-        Ok(signed) => answer(batch, signed),
-        Err(problem) if problem.code() == ProblemCode::DatabaseUnavailable => refuse(batch),
-        Err(problem) => match <[Waiting; 1]>::try_from(batch) {
-            Ok([only]) => return drop(only.answer.send(Err(problem))),
-            Err(several) => several,
-        },
+    let tx = match shared.db.begin().await {
+        Ok(tx) => tx,
+        Err(error) => return refuse(batch, &problem::chain(&error)),
     };
-    // Nobody waits for these but their callers.
+    let wishes: Vec<_> = batch.iter().map(|one| &one.wish).collect();
+    let signed = AssertUnwindSafe(together(shared, tx, &wishes)).catch_unwind();
+    // Nobody waits longer for an answer; what is dropped here leaves nothing behind.
+    let signed = tokio::time::timeout(shared.settings.request_timeout, signed).await;
+    let problem = match signed {
+        Ok(Ok(Ok(signed))) => return leave_alone(shared, answer(batch, signed)),
+        Ok(Ok(Err(problem))) => problem,
+        Ok(Err(_panic)) => Problem::new(ProblemCode::InternalError),
+        Err(_elapsed) => return refuse(batch, "the database took longer than a request may"),
+    };
+    match <[Waiting; 1]>::try_from(batch) {
+        Ok([only]) => drop(only.answer.send(Err(problem))),
+        Err(several) => {
+            let (code, count) = (problem.code().as_str(), several.len());
+            tracing::warn!(code, count, "sessions are minted one by one");
+            leave_alone(shared, several);
+        }
+    }
+}
+
+/// Tries each of `left` in a transaction of its own; nobody waits for them but their callers.
+fn leave_alone(shared: &Shared, left: Vec<Waiting>) {
     for one in left {
         shared.mints.start(settle_alone(shared.clone(), one));
     }
 }
 
 async fn settle_alone(shared: Shared, one: Waiting) {
-    drop(one.answer.send(issue::alone(&shared, &one.wish).await));
+    let Waiting { wish, mut answer } = one;
+    let tried = async {
+        let _place = shared.mints.alone.acquire().await.map_err(Problem::fault)?;
+        issue::alone(&shared, &wish).await
+    };
+    let outcome = tokio::select! {
+        () = answer.closed() => return,
+        outcome = tried => outcome,
+    };
+    drop(answer.send(outcome));
 }
 
 /// Answers those whose session is in `signed`; the others.
@@ -162,17 +220,21 @@ fn answer(batch: Vec<Waiting>, mut signed: HashMap<Id, Signed>) -> Vec<Waiting> 
 }
 
 /// Without asking a database again that is not there: each caller may try later.
-fn refuse(batch: Vec<Waiting>) -> Vec<Waiting> {
+fn refuse(batch: Vec<Waiting>, error: &str) {
+    let count = batch.len();
+    tracing::warn!(error, count, "sessions cannot be minted");
     for one in batch {
         let unavailable = Problem::new(ProblemCode::DatabaseUnavailable);
         drop(one.answer.send(Err(unavailable)));
     }
-    Vec::new()
 }
 
 /// Mints all that `wishes` ask for in one transaction, by session, but for those left out.
-async fn together(shared: &Shared, wishes: &[&Wish]) -> Result<HashMap<Id, Signed>, Problem> {
-    let mut tx = shared.db.begin().await?;
+async fn together(
+    shared: &Shared,
+    mut tx: Tx,
+    wishes: &[&Wish],
+) -> Result<HashMap<Id, Signed>, Problem> {
     let customers = wishes.iter().map(|wish| wish.session.customer);
     let holders = store::free_holders(&mut tx, customers).await?;
     let holder = |wish: &Wish| {
@@ -221,3 +283,5 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 const BATCH: usize = 64;
 /// Batches at once: while one waits for the database, another signs.
 const WORKERS: usize = 2;
+/// Sessions that are tried alone at once.
+const ALONE: usize = 4;

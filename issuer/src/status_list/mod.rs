@@ -15,6 +15,7 @@ mod signed;
 mod store;
 mod subscribers;
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use aws_lc_rs::rand;
@@ -66,10 +67,19 @@ pub(crate) async fn assign_each(
     sessions: &[&SessionRow],
     shape: Shape,
 ) -> Result<Vec<Assigned>, Problem> {
-    let random = sessions.iter().map(|_| random());
-    let random: Vec<i64> = random.collect::<Result<_, _>>()?;
-    let ids = sessions.iter().map(|session| session.id);
-    let mut taken = store::take_each(tx, ids.zip(random)).await?;
+    let mut taken = HashMap::new();
+    for _ in 0..ROUNDS {
+        let mut left = Vec::new();
+        for session in sessions {
+            if !taken.contains_key(&session.id) {
+                left.push((session.id, random()?));
+            }
+        }
+        if left.is_empty() {
+            break;
+        }
+        taken.extend(store::take_each(tx, left.into_iter()).await?);
+    }
     let mut assigned = Vec::with_capacity(sessions.len());
     for session in sessions {
         assigned.push(match taken.remove(&session.id) {
@@ -79,6 +89,11 @@ pub(crate) async fn assign_each(
             },
             None => assign(tx, session.id, true, shape, session.created_at).await?,
         });
+    }
+    // Whoever has a place in a list that was opened here waits until verifiers know it.
+    let opened = assigned.iter().any(|assigned| assigned.opened);
+    for one in &mut assigned {
+        one.opened = opened;
     }
     Ok(assigned)
 }
@@ -167,6 +182,8 @@ fn random() -> Result<i64, Problem> {
 
 /// Taken places in a row after which a list is full enough.
 const TRIES: usize = 16;
+/// Times that all without a place try again together, before each tries by itself.
+const ROUNDS: usize = 4;
 /// Places of retired lists to remove in one transaction.
 const BATCH: i64 = 10_000;
 /// How long an answer waits for what it changed to be published; it never depends on it.

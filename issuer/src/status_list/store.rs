@@ -216,11 +216,12 @@ pub(super) async fn remove_places(tx: &mut Tx, most: i64) -> Result<(), DbError>
     Ok(())
 }
 
+/// In the order of the places: of two transactions that want the same ones, neither waits for the other for ever.
 const TAKE_EACH: Sql = Sql::each(
     "INSERT INTO queue_session_statuses (tenant_id, session_id, list_id, idx)
      SELECT l.tenant_id, n.session_id, l.id, n.random % l.size
      FROM queue_status_lists l, unnest($2::uuid[], $3::bigint[]) AS n (session_id, random)
-     WHERE l.tenant_id = $1 AND l.closed_at IS NULL
+     WHERE l.tenant_id = $1 AND l.closed_at IS NULL ORDER BY n.random % l.size
      ON CONFLICT (tenant_id, list_id, idx) DO NOTHING RETURNING session_id, list_id, idx",
     "INSERT INTO queue_session_statuses (tenant_id, session_id, list_id, idx)
      SELECT tenant_id, $2, id, $3 % size FROM queue_status_lists WHERE tenant_id = $1 AND closed_at IS NULL

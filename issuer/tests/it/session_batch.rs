@@ -7,7 +7,7 @@ use ::http::Method;
 use futures_util::future::join_all;
 use serde_json::json;
 
-use crate::harness::{Database, Issuer, eventually, look_into, on_both_engines};
+use crate::harness::{Database, FakeClock, Issuer, eventually, look_into, on_both_engines};
 use crate::http::Answer;
 
 on_both_engines! {
@@ -15,12 +15,19 @@ on_both_engines! {
     each_of_those_asked_for_at_once_has_its_own_outcome
     one_that_fails_takes_no_other_with_it
     nobody_who_has_gone_gets_a_session
+    a_transaction_that_takes_too_long_is_given_up
     a_customer_who_is_held_holds_up_nobody_else
 }
 
 async fn sessions_asked_for_at_once_are_kept_together(database: Database) {
     let issuer = Issuer::start(&database).await;
     let customers = customers(&issuer, 6).await;
+    let admin = &customers[2];
+    let grant = format!(
+        "INSERT INTO queue_customer_roles (tenant_id, customer_id, role_id, granted_at, granted_by)
+         SELECT tenant_id, '{admin}', id, created_at, 'test' FROM queue_roles WHERE name = 'console-admin'"
+    );
+    database.execute(&grant).await.unwrap();
     // Each twice.
     let all: Vec<_> = customers.iter().chain(&customers).collect();
     let answers = at_once(&database, &issuer, &all).await;
@@ -30,19 +37,27 @@ async fn sessions_asked_for_at_once_are_kept_together(database: Database) {
         let (_, claims) = look_into(minted["access_token"].as_str().unwrap());
         assert_eq!(claims["sub"], customer.as_str());
         assert_eq!(claims["sid"], minted["session"]["session_id"]);
-        assert_eq!(claims["roles"], json!(["antlers-user"]));
-        assert!(places.insert(claims["status"].to_string()));
+        let roles = if *customer == admin {
+            json!(["antlers-user", "console-admin"])
+        } else {
+            json!(["antlers-user"])
+        };
+        assert_eq!(claims["roles"], roles);
+        let sid = claims["sid"].as_str().unwrap();
+        let place = format!("SELECT idx FROM queue_session_statuses WHERE session_id = '{sid}'");
+        let idx = database.number(&place).await;
+        assert_eq!(claims["status"]["status_list"]["idx"], idx);
+        assert!(places.insert(idx));
         let events = format!(
             "SELECT COUNT(*) FROM customer_audit_events
-             WHERE action = 'session.minted' AND target_id = {} AND request_id IS NOT NULL",
-            claims["sid"].to_string().replace('"', "'")
+             WHERE action = 'session.minted' AND target_id = '{sid}' AND request_id IS NOT NULL"
         );
         assert_eq!(database.number(&events).await, 1);
     }
-    assert_eq!(database.number(SESSIONS).await, 12);
+    assert_eq!(database.number(SESSIONS).await, 12 + 2);
     if database.is_postgres() {
         let transactions = "SELECT COUNT(DISTINCT xmin::text) FROM queue_sessions";
-        assert!(database.number(transactions).await <= 3);
+        assert_eq!(database.number(transactions).await, 1 + 2);
     }
 }
 
@@ -65,7 +80,7 @@ async fn each_of_those_asked_for_at_once_has_its_own_outcome(database: Database)
     answers[2].expect_problem(409, "customer_suspended");
     answers[3].expect_problem(409, "customer_erased");
     answers[5].expect_problem(404, "customer_not_found");
-    assert_eq!(database.number(SESSIONS).await, 3);
+    assert_eq!(database.number(SESSIONS).await, 3 + 2);
 }
 
 async fn one_that_fails_takes_no_other_with_it(database: Database) {
@@ -93,7 +108,7 @@ async fn one_that_fails_takes_no_other_with_it(database: Database) {
             answer.expect(201);
         }
     }
-    assert_eq!(database.number(SESSIONS).await, 4);
+    assert_eq!(database.number(SESSIONS).await, 4 + 2);
 }
 
 async fn nobody_who_has_gone_gets_a_session(database: Database) {
@@ -116,6 +131,20 @@ async fn nobody_who_has_gone_gets_a_session(database: Database) {
     assert_eq!(database.number(SESSIONS).await, 2);
 }
 
+async fn a_transaction_that_takes_too_long_is_given_up(database: Database) {
+    let short = [("QUEUE_ISSUER_REQUEST_TIMEOUT", "200ms")];
+    let issuer = Issuer::start_with(&database, &short, FakeClock::new()).await;
+    let customers = customers(&issuer, 2).await;
+    let held = database.hold_writes().await;
+    let answers = join_all(customers.iter().map(|one| issuer.mint(one))).await;
+    assert!(answers.iter().all(|answer| answer.status == 503));
+    // Though the database is still held.
+    until(&issuer, (0, 0)).await;
+    held.release().await;
+    issuer.mint(&customers[0]).await.expect(201);
+    assert_eq!(database.number(SESSIONS).await, 1);
+}
+
 async fn a_customer_who_is_held_holds_up_nobody_else(database: Database) {
     if !database.is_postgres() {
         // SQLite has no rows to hold.
@@ -124,11 +153,14 @@ async fn a_customer_who_is_held_holds_up_nobody_else(database: Database) {
     let issuer = Issuer::start(&database).await;
     let customers = customers(&issuer, 3).await;
     let held = database.hold_customer(&customers[0]).await;
-    let waiting = join_all((0..6).map(|_| issuer.mint(&customers[0])));
+    // More than there are connections.
+    let waiting = join_all((0..20).map(|_| issuer.mint(&customers[0])));
     let others = async {
         let waiting = "
             SELECT COUNT(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
-        eventually("six wait", async || database.number(waiting).await == 6).await;
+        let some_wait = async || database.number(waiting).await > 0;
+        eventually("somebody waits", some_wait).await;
+        until(&issuer, (0, 0)).await;
         for customer in &customers[1..] {
             issuer.mint(customer).await.expect(201);
         }
@@ -140,16 +172,19 @@ async fn a_customer_who_is_held_holds_up_nobody_else(database: Database) {
     }
 }
 
-/// Mints a session for each of `customers`, all asked for before any is kept.
+/// Mints a session for each of `customers` in one batch, behind two more, which keep the workers busy.
 async fn at_once(database: &Database, issuer: &Issuer, customers: &[&String]) -> Vec<Answer> {
+    let busy = issuer.customer("busy@example.com").await;
     let held = database.hold_writes().await;
+    let mut first = pin!(issuer.mint(&busy));
+    during(&mut first, until(issuer, (0, 1))).await;
+    let mut second = pin!(issuer.mint(&busy));
+    during(&mut second, until(issuer, (0, 2))).await;
     let mut all = pin!(join_all(customers.iter().map(|one| issuer.mint(one))));
-    let asked = async || {
-        let (waiting, at_work) = mints(issuer).await;
-        waiting + at_work == customers.len()
-    };
-    during(&mut all, eventually("all are asked for", asked)).await;
-    let ((), answers) = tokio::join!(held.release(), all);
+    during(&mut all, until(issuer, (customers.len(), 2))).await;
+    let ((), first, second, answers) = tokio::join!(held.release(), first, second, all);
+    first.expect(201);
+    second.expect(201);
     answers
 }
 

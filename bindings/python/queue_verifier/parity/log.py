@@ -1,9 +1,9 @@
 """Comparisons on their way into `queue_parity_samples`: takes samples, writes few rows.
 
 **Invariant:** adding a sample never waits for the database.
-**Invariant:** rows are bounded: a flush writes one row for each minute, route, class and reason, and
-besides at most `DETAILS` single disagreements a minute; rows older than `keep_days` go.
-**Invariant:** a row is written once: its id is made before the first attempt, and attempts repeat it.
+**Invariant:** rows are bounded: a flush writes one row for each minute, route, class and reason,
+and besides at most `DETAILS` single disagreements a minute; rows older than `keep_days` go.
+**Invariant:** a row is written once: its id is made before the first attempt, attempts repeat it.
 """
 
 from __future__ import annotations

@@ -189,11 +189,13 @@ _STYLE = """
 @media (prefers-color-scheme: dark) { :root { --ink: #e4e9ef; --soft: #9aa7b6; --line: #313b47;
   --page: #12171d; --card: #1b222b; --neutral: #5d7288; } }
 * { box-sizing: border-box; }
-body { margin: 0; background: var(--page); color: var(--ink); font: 16px/1.5 system-ui, sans-serif; }
+body { margin: 0; background: var(--page); color: var(--ink);
+  font: 16px/1.5 system-ui, sans-serif; }
 main { max-width: 980px; margin: 0 auto; padding: 32px 20px 48px; }
 header, section, main > table { background: var(--card); border: 1px solid var(--line);
   border-radius: 10px; padding: 18px 24px; margin-bottom: 20px; }
-header.good { border-left: 8px solid var(--agree); } header.bad { border-left: 8px solid var(--wrong); }
+header.good { border-left: 8px solid var(--agree); }
+header.bad { border-left: 8px solid var(--wrong); }
 h1 { margin: 0; font-size: 34px; } header.good h1, td.good { color: var(--agree); }
 header.bad h1, td.bad { color: var(--wrong); } td.good, td.bad { font-weight: 600; }
 h2 { margin: 0 0 4px; font: 600 18px ui-monospace, monospace; }
@@ -204,7 +206,8 @@ th { color: var(--soft); font-weight: 500; font-size: 14px; }
 th, td { text-align: right; padding: 5px 12px; border-bottom: 1px solid var(--line); }
 tr:last-child td { border-bottom: 0; } th:first-child, td:first-child { text-align: left; }
 td a { color: inherit; font-family: ui-monospace, monospace; }
-.classes { margin-top: 8px; width: auto; font-size: 14px; } .classes td:last-child { text-align: left;
+.classes { margin-top: 8px; width: auto; font-size: 14px; }
+.classes td:last-child { text-align: left;
   color: var(--soft); } .classes td:first-child { font-family: ui-monospace, monospace; }
 svg { display: block; width: 100%; height: auto; } svg line { stroke: var(--line); }
 svg text { fill: var(--soft); font-size: 11px; } svg .count { fill: var(--wrong); font-weight: 700;

@@ -1,4 +1,4 @@
-"""The verdict on a soak: takes the hours' counts of `queue_parity_samples`, says whether it is clean.
+"""The verdict on a soak: takes the counts of `queue_parity_samples`, says whether it is clean.
 
 **Invariant:** silence is not agreement: an hour, or a route, without comparisons is not clean.
 """

@@ -3,6 +3,7 @@
 
 mod client;
 mod clock;
+mod envoy;
 mod forge;
 mod grpc;
 mod issuer;
@@ -19,6 +20,7 @@ use tokio::sync::oneshot;
 
 pub(crate) use client::{Client, Response};
 pub(crate) use clock::{FakeClock, NOW};
+pub(crate) use envoy::{CHECK, Decision, bearing, check, decision, request};
 pub(crate) use forge::{claims, forge, jwk_set, other_forge};
 pub(crate) use grpc::{Answer, Field, GrpcClient, fields, message};
 pub(crate) use issuer::Issuer;

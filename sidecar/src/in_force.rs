@@ -67,6 +67,9 @@ struct Process {
 
 impl Process {
     fn live(&self, settings: &Settings, verifier: Verifier) -> Result<Live, SettingsError> {
+        if settings.shadow {
+            tracing::warn!("shadow_mode");
+        }
         let (began, began_at) = self.began;
         let shared = Arc::new(Shared {
             verifier,

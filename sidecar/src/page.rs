@@ -67,6 +67,16 @@ impl Headline {
             let mut issuers = report.issuers.iter().map(Issuer::of);
             issuers.any(|issuer| is_so(&issuer))
         };
+        if report.shadow {
+            return Self {
+                title: "Shadow mode: nobody is refused",
+                meaning: "Forward-auth answers 200 to everybody, whatever it finds, and counts whom \
+                    it would have refused. Who was found good is named in the identity headers.",
+                advice: "set `shadow` to false, and reload, once the counts are as you expect.",
+                tone: "bad",
+                dot: "%23a8322a",
+            };
+        }
         let is_stale = any(|issuer| issuer.is_stale());
         match report.state {
             State::Ready if is_stale => Self {

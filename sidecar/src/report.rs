@@ -67,6 +67,8 @@ impl State {
 #[derive(Debug, Serialize)]
 pub(crate) struct Report {
     pub(crate) state: State,
+    /// Forward-auth lets everybody in and only counts.
+    pub(crate) shadow: bool,
     pub(crate) version: &'static str,
     /// Seconds since 1970.
     pub(crate) started_at: u64,
@@ -165,6 +167,7 @@ impl Report {
         let requests = metrics.requests();
         Self {
             state: state(shared),
+            shadow: shared.is_shadow,
             version: env!("CARGO_PKG_VERSION"),
             started_at: shared.origin.began_at,
             uptime: now.saturating_sub(shared.origin.began).as_secs(),

@@ -21,7 +21,7 @@ use super::messages::{
 };
 use crate::bearer;
 use crate::identity;
-use crate::problem::{EdgeCode, Problem};
+use crate::problem::{EdgeCode, Problem, Refused};
 use crate::shared::Shared;
 use crate::wire::Requirement;
 
@@ -38,6 +38,10 @@ pub(crate) async fn check(
         Some(Err(problem)) => Err(problem),
         None => Err(EdgeCode::DeadlineExceeded.into()),
     };
+    let refused = decided
+        .as_ref()
+        .err()
+        .map(|problem| Refused(problem.code()));
     let decision = decided.unwrap_or_else(|problem| {
         if let Some(code) = problem.edge {
             shared.count_refusal(code);
@@ -48,7 +52,11 @@ pub(crate) async fn check(
         }
         refuse(problem)
     });
-    frame::reply(&decision)
+    let mut response = frame::reply(&decision);
+    if let Some(refused) = refused {
+        response.extensions_mut().insert(refused);
+    }
+    response
 }
 
 async fn judge(shared: &Shared, head: &Parts, body: Body) -> Result<Session, Problem> {

@@ -15,6 +15,7 @@ impl Metrics {
         page.family(name::DURATION);
         page.spread(name::DURATION, "", &self.durations.spread());
         self.reloads.render(&mut page);
+        page.one(name::SHADOW, u8::from(report.shadow));
         self.shadowed.render(&mut page);
         page.family(name::REQUEST_DURATION);
         for (route, spread) in self.requests() {

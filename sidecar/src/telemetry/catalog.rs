@@ -41,6 +41,7 @@ metrics! {
     REFUSALS "queue_sidecar_refusals_total" counter "requests" ["code"] "Requests refused before a token was looked for, by code.";
     DURATION "queue_sidecar_validation_duration_seconds" histogram "seconds" [] "Time from token to verdict.";
     RELOADS "queue_sidecar_reloads_total" counter "reloads" ["code"] "Reloads of the settings, by outcome.";
+    SHADOW "queue_sidecar_shadow" gauge "0 or 1" [] "1 when forward-auth lets everybody in and only counts.";
     SHADOWED "queue_sidecar_shadowed_total" counter "requests" ["code"] "Refusals that shadow mode answered with 200, by code.";
     REQUEST_DURATION "queue_sidecar_request_duration_seconds" histogram "seconds" ["route"] "Time from the head of a request to its answer, by class of route; absent for classes not asked yet.";
     IN_FLIGHT "queue_sidecar_in_flight" gauge "requests" [] "Requests being judged.";

@@ -1,10 +1,12 @@
 //! gRPC: Envoy's Authorization/Check and the health service, spoken byte by byte.
 
-use serde_json::{Value, json};
+use std::collections::BTreeMap;
+
+use serde_json::json;
 
 use crate::support::{
     CHECK, Decision, Field, GrpcClient, Issuer, NOW, TestApp, bearing, check, claims, decision,
-    fields, forge, message, request, settings, wait_until,
+    forge, message, number_of, request, settings, wait_until,
 };
 
 const HEALTH: &str = "/grpc.health.v1.Health/Check";

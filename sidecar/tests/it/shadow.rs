@@ -44,6 +44,11 @@ fn who_would_be_refused_passes_as_nobody() {
         let counted = format!("queue_sidecar_shadowed_total{{code=\"{code}\"}}");
         assert_eq!(app.metric(&counted), 1);
     }
+    assert_eq!(app.metric("queue_sidecar_shadow"), 1);
+    let page = app.get("/", "");
+    assert!(page.text().contains("Shadow mode: nobody is refused"));
+    let status = app.get("/v1/status", "").json();
+    assert_eq!(status["shadow"], true);
     // Judged and counted as ever.
     let judged = "queue_sidecar_validations_total{code=\"claims_expired\"}";
     assert_eq!(app.metric(judged), 1);

@@ -57,7 +57,7 @@ fn a_problem_as_json() {
 fn the_status_as_json() {
     let app = TestApp::start();
     let expected = json!({
-        "state": "ready",
+        "shadow": false, "state": "ready",
         "version": env!("CARGO_PKG_VERSION"),
         "started_at": NOW,
         "uptime": 0,

@@ -72,7 +72,7 @@ fn text(bytes: &[u8]) -> String {
     String::from_utf8(bytes.to_vec()).expect("what we write is UTF-8")
 }
 
-fn number_of(bytes: &[u8], wanted: u32) -> u64 {
+pub(crate) fn number_of(bytes: &[u8], wanted: u32) -> u64 {
     let found = fields(bytes).into_iter().find_map(|field| match field {
         Field::Number(number, value) if number == wanted => Some(value),
         _ => None,

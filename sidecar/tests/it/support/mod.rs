@@ -20,9 +20,9 @@ use tokio::sync::oneshot;
 
 pub(crate) use client::{Client, Response};
 pub(crate) use clock::{FakeClock, NOW};
-pub(crate) use envoy::{CHECK, Decision, bearing, check, decision, request};
+pub(crate) use envoy::{CHECK, Decision, bearing, check, decision, number_of, request};
 pub(crate) use forge::{claims, forge, jwk_set, other_forge};
-pub(crate) use grpc::{Answer, Field, GrpcClient, fields, message};
+pub(crate) use grpc::{Field, GrpcClient, fields, message};
 pub(crate) use issuer::Issuer;
 pub(crate) use process::{Sidecar, file, run};
 

@@ -45,13 +45,15 @@ def main() -> None:
     arguments = parser.parse_args()
     build = Build(ROOT, NODE)
     if arguments.issuer:
-        section = measured(build, arguments)
+        section = measured(build, build.facts()["commit"], arguments)
         before, mark, _ = PAGE.read_text(encoding="utf-8").partition(ISSUER)
         if not mark:
             raise RuntimeError(f"expected a section {ISSUER!r} on the page")
         keep(before + section, arguments)
         print(section)
         return
+    # Before the page itself is a change.
+    facts = build.facts()
     ours = build.benchmark()
     with Child([ours, "serve"]) as rust:
         fixture = rust.ready["fixture"]
@@ -65,20 +67,19 @@ def main() -> None:
             names = {key: name for child in children for key, name in child.subjects.items()}
     memory = None if arguments.quick else remembering(ours)
     lists = tuple(output(program) for program in build.status_lists())
-    text = page.render(names, rounds, memory, build.facts(), len(fixture["token"]))
+    text = page.render(names, rounds, memory, facts, len(fixture["token"]))
     text += "\n" + page.status_lists(*lists)
     # What was measured is kept, whatever becomes of the load on the issuer.
     keep(text, arguments)
-    text += "\n" + measured(build, arguments)
+    text += "\n" + measured(build, facts["commit"], arguments)
     keep(text, arguments)
     print(text)
 
 
-def measured(build: Build, arguments: argparse.Namespace) -> str:
+def measured(build: Build, commit: str, arguments: argparse.Namespace) -> str:
     """Measure the issuer; return its section, which says of what commit it is."""
     section = issuer.section(*issuer.measure(*build.issuer(), quick=arguments.quick))
     title, rest = section.split("\n", 1)
-    commit = build.facts()["commit"]
     return f"{title}\n\nMeasured at commit {commit}, on the machine above.\n{rest}"
 
 

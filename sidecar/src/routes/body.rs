@@ -16,6 +16,23 @@ pub(super) struct Taken {
     most: usize,
 }
 
+/// What was judged in time; past it, the code says whether the client was still sending.
+///
+/// # Errors
+/// The refusal, `request_timeout` or `deadline_exceeded`.
+pub(crate) fn or_late<T>(
+    judged: Option<Result<T, Problem>>,
+    is_reading: bool,
+) -> Result<T, Problem> {
+    judged.unwrap_or_else(|| {
+        Err(if is_reading {
+            EdgeCode::RequestTimeout.into()
+        } else {
+            EdgeCode::DeadlineExceeded.into()
+        })
+    })
+}
+
 impl Taken {
     /// JSON about one token: one of every accepted size fits, escaped or not.
     pub(super) const JSON: Self = Self {

@@ -14,7 +14,7 @@ use http::{Request, Response, StatusCode};
 use queue_verifier::Session;
 use serde_json::{Map, Value, json};
 
-use super::body::Taken;
+use super::body::{self, Taken};
 use super::{JSON, ok, without_query};
 use crate::problem::{EdgeCode, Problem};
 use crate::shared::Shared;
@@ -25,14 +25,11 @@ pub(crate) async fn introspect(
     request: Request<Body>,
 ) -> Response<Body> {
     let mut is_reading = true;
-    match shared
-        .in_time(judge(&shared, request, &mut is_reading))
-        .await
-    {
-        Some(Ok(said)) => ok(JSON, said.to_string()),
-        Some(Err(problem)) => shared.refuse(problem),
-        None if is_reading => shared.refuse(EdgeCode::RequestTimeout),
-        None => shared.refuse(EdgeCode::DeadlineExceeded),
+    let judged = shared.in_time(judge(&shared, request, &mut is_reading));
+    let judged = judged.await;
+    match body::or_late(judged, is_reading) {
+        Ok(said) => ok(JSON, said.to_string()),
+        Err(problem) => shared.refuse(problem),
     }
 }
 

@@ -15,7 +15,7 @@ use queue_verifier::Session;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use super::body::Taken;
+use super::body::{self, Taken};
 use super::{JSON, ok, without_query};
 use crate::problem::{EdgeCode, Problem};
 use crate::shared::Shared;
@@ -26,14 +26,11 @@ pub(crate) async fn review(
     request: Request<Body>,
 ) -> Response<Body> {
     let mut is_reading = true;
-    match shared
-        .in_time(judge(&shared, request, &mut is_reading))
-        .await
-    {
-        Some(Ok(reviewed)) => ok(JSON, reviewed),
-        Some(Err(problem)) => shared.refuse(problem),
-        None if is_reading => shared.refuse(EdgeCode::RequestTimeout),
-        None => shared.refuse(EdgeCode::DeadlineExceeded),
+    let judged = shared.in_time(judge(&shared, request, &mut is_reading));
+    let judged = judged.await;
+    match body::or_late(judged, is_reading) {
+        Ok(reviewed) => ok(JSON, reviewed),
+        Err(problem) => shared.refuse(problem),
     }
 }
 

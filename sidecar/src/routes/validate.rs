@@ -7,7 +7,7 @@ use axum::extract::State;
 use http::{Request, Response};
 use queue_verifier::Session;
 
-use super::body::Taken;
+use super::body::{self, Taken};
 use super::{JSON, ok, without_query};
 use crate::bearer;
 use crate::problem::{EdgeCode, Problem};
@@ -19,14 +19,11 @@ pub(crate) async fn validate(
     request: Request<Body>,
 ) -> Response<Body> {
     let mut is_reading = true;
-    match shared
-        .in_time(judge(&shared, request, &mut is_reading))
-        .await
-    {
-        Some(Ok(session)) => session_json(&session),
-        Some(Err(problem)) => shared.refuse(problem),
-        None if is_reading => shared.refuse(EdgeCode::RequestTimeout),
-        None => shared.refuse(EdgeCode::DeadlineExceeded),
+    let judged = shared.in_time(judge(&shared, request, &mut is_reading));
+    let judged = judged.await;
+    match body::or_late(judged, is_reading) {
+        Ok(session) => session_json(&session),
+        Err(problem) => shared.refuse(problem),
     }
 }
 
